@@ -1,0 +1,85 @@
+"""Off-the-Record messaging, version 3, without input or output of its own.
+
+    account = Account(Identity.generate())
+    talk = account.conversation("bob")
+    for event in talk.start(): ...
+
+Names are handed on when they are first used (PEP 562), so that importing a part of the
+package that needs none of them stays cheap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .account import Account as Account
+    from .conversation import Conversation as Conversation
+    from .errors import ConnectionFailed as ConnectionFailed
+    from .errors import OtrcoreError as OtrcoreError
+    from .errors import Reason as Reason
+    from .errors import StoreError as StoreError
+    from .errors import UsageError as UsageError
+    from .events import Event as Event
+    from .events import HandshakeEnd as HandshakeEnd
+    from .events import HandshakeFailed as HandshakeFailed
+    from .events import HandshakeStep as HandshakeStep
+    from .events import HeldBack as HeldBack
+    from .events import NotSent as NotSent
+    from .events import PeerComplained as PeerComplained
+    from .events import Received as Received
+    from .events import Rejected as Rejected
+    from .events import SessionEnded as SessionEnded
+    from .events import SessionOpened as SessionOpened
+    from .events import Transmit as Transmit
+    from .identity import Identity as Identity
+    from .model import Fingerprint as Fingerprint
+    from .model import MessageState as MessageState
+    from .model import Protection as Protection
+    from .model import SessionInfo as SessionInfo
+    from .policy import Policy as Policy
+
+_EXPORTS = {
+    "Account": "account",
+    "ConnectionFailed": "errors",
+    "Conversation": "conversation",
+    "Event": "events",
+    "Fingerprint": "model",
+    "HandshakeEnd": "events",
+    "HandshakeFailed": "events",
+    "HandshakeStep": "events",
+    "HeldBack": "events",
+    "Identity": "identity",
+    "MessageState": "model",
+    "NotSent": "events",
+    "OtrcoreError": "errors",
+    "PeerComplained": "events",
+    "Policy": "policy",
+    "Protection": "model",
+    "Reason": "errors",
+    "Received": "events",
+    "Rejected": "events",
+    "SessionEnded": "events",
+    "SessionInfo": "model",
+    "SessionOpened": "events",
+    "StoreError": "errors",
+    "Transmit": "events",
+    "UsageError": "errors",
+}
+
+__all__ = list(_EXPORTS)
+
+
+def __getattr__(name: str) -> object:
+    module = _EXPORTS.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS})

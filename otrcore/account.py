@@ -1,0 +1,83 @@
+"""One identity in use: hands out a conversation for each peer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from .conversation import Conversation
+from .crypto.random import Random, system_random
+from .errors import UsageError
+from .identity import Identity
+from .policy import DEFAULT, Policy
+from .suites import VERSIONS
+from .wire.header import SMALLEST_INSTANCE_TAG
+
+_INSTANCE_TAG_BYTES = 4
+
+
+def new_instance_tag(random: Random = system_random) -> int:
+    """Return a random legal instance tag: 32 bits, 0x100 or more (v3, "Instance Tags")."""
+    while True:
+        tag = int.from_bytes(random("instance_tag", _INSTANCE_TAG_BYTES), "big")
+        if tag >= SMALLEST_INSTANCE_TAG:
+            return tag
+
+
+class Account:
+    """The user's side of all conversations on one network.
+
+    `clock` returns seconds that only grow; `random` is asked by purpose; both are
+    parameters so that a conversation can be replayed.  `instance_tag` should stay the
+    same over restarts of one client, and differ between clients that run at once.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        policy: Policy = DEFAULT,
+        *,
+        instance_tag: int | None = None,
+        random: Random = system_random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not policy.versions <= VERSIONS:
+            raise UsageError(f"Only these OTR versions can be spoken: {sorted(VERSIONS)}.")
+        if instance_tag is not None and not SMALLEST_INSTANCE_TAG <= instance_tag < 1 << 32:
+            raise UsageError(f"{instance_tag:#x} is no instance tag: it takes 0x100 to 0xffffffff.")
+        self.identity = identity
+        self.policy = policy
+        self.instance_tag = instance_tag or new_instance_tag(random)
+        self._random = random
+        self._clock = clock
+        self._conversations: dict[str, Conversation] = {}
+
+    def conversation(self, peer: str) -> Conversation:
+        """Return the conversation with this peer, a new one if needed.  Names are compared as they are."""
+        talk = self._conversations.get(peer)
+        if talk is None:
+            talk = self._conversations[peer] = Conversation(
+                peer, self.identity, self.instance_tag, self.policy, self._random, self._clock
+            )
+        return talk
+
+    def __iter__(self) -> Iterator[Conversation]:
+        """Go over the conversations that exist, the one used for the first time longest ago first."""
+        return iter(tuple(self._conversations.values()))
+
+    def __contains__(self, peer: str) -> bool:
+        return peer in self._conversations
+
+    def __len__(self) -> int:
+        return len(self._conversations)
+
+    def forget(self, peer: str) -> None:
+        """Drop a conversation with its keys, without a word to the peer."""
+        self._conversations.pop(peer, None)
+
+    def rename(self, old: str, new: str) -> None:
+        """Follow a peer to a new name; a conversation under the new name, if any, was with somebody else."""
+        talk = self._conversations.pop(old, None)
+        if talk is not None:
+            talk.peer = new
+            self._conversations[new] = talk

@@ -1,0 +1,1 @@
+"""Primitives with the parameters that OTR fixes; no state, no logging, no messages."""

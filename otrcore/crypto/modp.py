@@ -1,0 +1,52 @@
+"""The 1536-bit MODP group of RFC 3526 (group 5) with generator 2, for versions 2 and 3.
+
+Secret exponents go through `powmod_sec`, whose running time and memory accesses
+do not depend on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gmpy2 import mpz, powmod_sec
+
+from .random import Random
+from .secret import Secret
+
+PRIME = int(
+    "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD"
+    "EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED"
+    "EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3DC2007CB8A163BF0598DA48361C55D39A69163FA8FD24CF5F"
+    "83655D23DCA3AD961C62F356208552BB9ED529077096966D670C354E4ABC9804F1746C08CA237327FFFFFFFFFFFFFFFF",
+    16,
+)
+GENERATOR = 2
+EXPONENT_BYTES = 40
+"""The specification asks for private exponents of at least 320 bits."""
+
+_PRIME = mpz(PRIME)
+_GENERATOR = mpz(GENERATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class DhKeyPair:
+    """A private exponent and the public value that belongs to it."""
+
+    secret: mpz = field(repr=False)
+    public: int
+
+    @classmethod
+    def generate(cls, random: Random) -> DhKeyPair:
+        """Make a key pair; the top bit is set, so that the exponent really has 320 bits."""
+        secret = mpz(int.from_bytes(random("dh", EXPONENT_BYTES), "big") | 1 << (8 * EXPONENT_BYTES - 1))
+        return cls(secret, int(powmod_sec(_GENERATOR, secret, _PRIME)))
+
+    def shared_secret(self, their_public: int) -> Secret:
+        """Return s as minimal big-endian bytes; `their_public` must be `is_public`."""
+        value = int(powmod_sec(mpz(their_public), self.secret, _PRIME))
+        return Secret(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+
+def is_public(value: int) -> bool:
+    """Whether a received public value is legal: 2 to prime - 2."""
+    return 2 <= value <= PRIME - 2

@@ -1,0 +1,217 @@
+"""The message state with one peer (v3, "Message state"), and the key exchange beside it.
+
+A key exchange that runs beside an encrypted conversation touches it only once it has
+finished.  Nothing here knows which OTR version is spoken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import suites
+from .crypto.random import Random
+from .errors import MalformedMessage, PeerError, Reason
+from .events import (
+    Event,
+    HandshakeEnd,
+    HandshakeFailed,
+    HeldBack,
+    NotSent,
+    Received,
+    Rejected,
+    SessionEnded,
+    SessionOpened,
+    Transmit,
+)
+from .identity import Identity
+from .model import MessageState, Protection, SessionInfo
+from .policy import Policy
+from .protocols import Channel, KeyExchange, Outcome
+from .wire import text as wire_text
+from .wire import tlv
+from .wire.fragment import cut
+from .wire.header import (
+    ANY_INSTANCE,
+    SMALLEST_INSTANCE_TAG,
+    Header,
+    MessageType,
+    parse_header,
+    version_of,
+)
+from .wire.tlv import Tlv
+
+MAX_TEXT_BYTES = 32 * 1024
+"""Longest text that is sent in one message, UTF-8; more would not pass our own reassembly limit."""
+
+UNREADABLE_REPLY = "?OTR Error: Your encrypted message could not be read here."
+MALFORMED_REPLY = "?OTR Error: Your encrypted message arrived damaged."
+
+
+@dataclass(frozen=True, slots=True)
+class Plaintext:
+    """MSGSTATE_PLAINTEXT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """MSGSTATE_ENCRYPTED."""
+
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """MSGSTATE_FINISHED: the peer has ended; the user must act before anything goes out."""
+
+
+class Session:
+    """Everything that is encrypted, or about to be, with one peer."""
+
+    __slots__ = ("_exchange", "_identity", "_own_tag", "_policy", "_random", "_state", "line_limit")
+
+    def __init__(self, identity: Identity, own_tag: int, policy: Policy, random: Random) -> None:
+        self._identity = identity
+        self._own_tag = own_tag
+        self._policy = policy
+        self._random = random
+        self._state: Plaintext | Encrypted | Finished = Plaintext()
+        self._exchange: tuple[int, KeyExchange] | None = None
+        self.line_limit: int | None = None
+
+    @property
+    def state(self) -> MessageState:
+        """The message state."""
+        match self._state:
+            case Plaintext():
+                return MessageState.PLAINTEXT
+            case Encrypted():
+                return MessageState.ENCRYPTED
+            case Finished():
+                return MessageState.FINISHED
+
+    @property
+    def info(self) -> SessionInfo | None:
+        """What the user may compare, while encrypted."""
+        return self._state.channel.info if isinstance(self._state, Encrypted) else None
+
+    @property
+    def starting(self) -> bool:
+        """Whether a key exchange is under way."""
+        return self._exchange is not None and self._exchange[1].running
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        return self._exchange[1].deadline if self._exchange else None
+
+    def start(self, version: int, now: float) -> list[Event]:
+        """Begin a key exchange as the initiator."""
+        return self._apply(self._exchange_for(version).start(now))
+
+    def tick(self, now: float) -> list[Event]:
+        """Let the key exchange look at the clock."""
+        return self._apply(self._exchange[1].tick(now)) if self._exchange else []
+
+    def receive(self, raw: bytes, now: float) -> list[Event]:
+        """Take an encoded message; PeerError if it is refused without a word to anybody."""
+        version = version_of(raw)
+        if version not in self._policy.versions:
+            raise PeerError(Reason.VERSION, str(version))
+        header = parse_header(raw)
+        self._check_tags(header)
+        if header.type == MessageType.DATA:
+            return self._receive_data(raw, header)
+        return self._apply(self._exchange_for(version).receive(raw, header, now))
+
+    def send(self, text: str) -> list[Event]:
+        """Encrypt a text of the user, or say why not; the caller sends it itself in MSGSTATE_PLAINTEXT."""
+        match self._state:
+            case Encrypted(channel):
+                content = text.replace("\0", "").encode(errors="replace")
+                if len(content) > MAX_TEXT_BYTES:
+                    return [NotSent(text, HeldBack.TOO_LARGE)]
+                return [self._transmit(channel.encrypt(content))]
+            case Finished():
+                return [NotSent(text, HeldBack.STARTING if self.starting else HeldBack.FINISHED)]
+            case Plaintext():
+                return [Transmit((text,), plain=True)]
+
+    def end(self) -> list[Event]:
+        """Back to MSGSTATE_PLAINTEXT; the peer is told if it believes itself in an encrypted conversation."""
+        events: list[Event] = []
+        if self.starting and self._exchange:
+            self._exchange[1].cancel()
+            events.append(HandshakeFailed(HandshakeEnd.CANCELLED))
+        match self._state:
+            case Encrypted(channel):
+                events.append(self._transmit(channel.encrypt_last([Tlv(tlv.DISCONNECTED)])))
+                events.append(SessionEnded(by_peer=False))
+            case Finished():
+                events.append(SessionEnded(by_peer=False))
+        self._state = Plaintext()
+        return events
+
+    def _receive_data(self, raw: bytes, header: Header) -> list[Event]:
+        """Decrypt, or tell the peer that it was in vain."""
+        if not isinstance(self._state, Encrypted):
+            # Flags stand at the same place in every version that we speak; libotr stays silent here too,
+            # as the message may be for another client of ours.
+            raise PeerError(Reason.NO_SESSION)
+        channel = self._state.channel
+        if header.version != channel.info.version:
+            raise PeerError(Reason.VERSION, str(header.version))
+        try:
+            plaintext = channel.decrypt(raw, header)
+        except PeerError as error:
+            if error.reason is Reason.OTHER_INSTANCE or channel.may_ignore(raw):
+                raise
+            return self._complain(error)
+        events: list[Event] = []
+        if plaintext.text:
+            events.append(Received(plaintext.text.decode(errors="replace"), Protection.ENCRYPTED))
+        if any(record.type == tlv.DISCONNECTED for record in plaintext.tlvs):
+            self._state = Finished()
+            events.append(SessionEnded(by_peer=True))
+        return events
+
+    def _complain(self, error: PeerError) -> list[Event]:
+        """Answer a lost text with an OTR Error Message; a repeated one was not lost."""
+        rejected = Rejected(error.reason, had_text=error.reason is not Reason.REPLAYED)
+        if error.reason is Reason.REPLAYED:
+            return [rejected]
+        malformed = isinstance(error, MalformedMessage)
+        return [Transmit((MALFORMED_REPLY if malformed else UNREADABLE_REPLY,)), rejected]
+
+    def _check_tags(self, header: Header) -> None:
+        """Refuse what is not from an instance, or not for ours (v3, "Instance Tags")."""
+        if header.sender_tag < SMALLEST_INSTANCE_TAG:
+            raise MalformedMessage("an illegal sender instance tag")
+        if ANY_INSTANCE < header.receiver_tag < SMALLEST_INSTANCE_TAG:
+            raise MalformedMessage("an illegal receiver instance tag")
+        for_anyone = header.receiver_tag == ANY_INSTANCE and header.type == MessageType.DH_COMMIT
+        if header.receiver_tag != self._own_tag and not for_anyone:
+            raise PeerError(Reason.OTHER_INSTANCE)
+
+    def _exchange_for(self, version: int) -> KeyExchange:
+        """Return the key exchange of this version, replacing one of another version."""
+        if self._exchange is None or self._exchange[0] != version:
+            exchange = suites.key_exchange(version, self._identity, self._own_tag, self._random)
+            self._exchange = version, exchange
+        return self._exchange[1]
+
+    def _apply(self, outcome: Outcome) -> list[Event]:
+        """Turn what the key exchange did into events; a finished one replaces the running conversation."""
+        events: list[Event] = [self._transmit(raw) for raw in outcome.replies]
+        events.extend(outcome.steps)
+        if outcome.channel:
+            refreshed = isinstance(self._state, Encrypted)
+            if isinstance(self._state, Encrypted):
+                outcome.channel.reveal_later(self._state.channel.used_mac_keys())
+            self._state = Encrypted(outcome.channel)
+            events.append(SessionOpened(outcome.channel.info, refreshed))
+        if outcome.failed:
+            events.append(HandshakeFailed(outcome.failed))
+        return events
+
+    def _transmit(self, raw: bytes) -> Transmit:
+        return Transmit(cut(wire_text.encode(raw), self.line_limit, parse_header(raw)))

@@ -1,0 +1,1 @@
+"""OTR version 3: its key exchange, its key rotation, its data messages."""

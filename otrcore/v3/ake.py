@@ -1,0 +1,378 @@
+"""The authenticated key exchange (v3, "Authenticated Key Exchange (AKE)", "The protocol state machine").
+
+    initiator                        responder
+        D-H Commit            ->                      AES_r(g^x), hash(g^x)
+                              <-     D-H Key          g^y
+        Reveal Signature      ->                      r, signature under keys of s = g^xy
+                              <-     Signature        signature under keys of s
+
+One frozen value per authentication state owns what that state knows.  A message that
+does not verify changes nothing: the specification's prose would reset the state, which
+let anybody stop an exchange; its table says "ignore", and libotr does.
+
+Crossing starts.  When both sides have sent a Commit, the higher hash wins, and the
+winner's side ignores the other's Commit and repeats its own.  The loser keeps its own
+Commit as *yielded*: clients that keep no such memory exist, with which the plain rule
+ends in silence on both sides.  If such a peer answers the yielded Commit and sends no
+Reveal Signature within RESUME_AFTER, we go on as initiator after all; our other half of
+the exchange is destroyed then, as both roles at once would let a reflected message
+authenticate us to ourselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+from ..crypto.cipher import aes_ctr
+from ..crypto.dsa import SIGNATURE_BYTES, verify
+from ..crypto.hashes import mac_sha256, mac_sha256_160, same
+from ..crypto.modp import DhKeyPair, is_public
+from ..crypto.random import Random
+from ..crypto.secret import Secret
+from ..errors import MalformedMessage, PeerError, Reason
+from ..events import HandshakeEnd, HandshakeStep
+from ..identity import Identity
+from ..model import DsaPublicKey, SessionInfo
+from ..protocols import NOTHING, Outcome
+from ..wire import codec
+from ..wire.codec import Reader
+from ..wire.header import ANY_INSTANCE, VERSION_3, Header, MessageType
+from ..wire.keys import fingerprint, read_public_key, serialise_public_key
+from ..wire.messages3 import (
+    R_BYTES,
+    AkeMessage,
+    DataMessage,
+    DhCommit,
+    DhKey,
+    RevealSignature,
+    Signature,
+    parse,
+)
+from .channel import DataChannel
+from .kdf import AkeKeys, ake_keys
+from .ratchet import Ratchet
+
+OUR_KEYID = 1
+"""Number of the D-H key that the exchange is made with."""
+
+LIFETIME = 60.0
+"""Seconds after which an exchange without progress is given up and its secrets are wiped."""
+
+QUIET = 10.0
+"""Seconds without progress before another start may throw away an exchange that the peer takes part in;
+otherwise a flood of queries could keep it from ever finishing."""
+
+RESUME_AFTER = 5.0
+"""Seconds that the winner of a crossing has for its Reveal Signature."""
+
+NAMES = {
+    DhCommit: "D-H Commit",
+    DhKey: "D-H Key",
+    RevealSignature: "Reveal Signature",
+    Signature: "Signature",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCommit:
+    """What we committed ourselves to; `message` is kept to be repeated."""
+
+    keys: DhKeyPair
+    r: Secret
+    message: DhCommit
+
+
+@dataclass(frozen=True, slots=True)
+class Yielded:
+    """Our Commit that lost against the peer's; `answer` is a D-H Key that came for it all the same."""
+
+    commit: OwnCommit
+    until: float
+    answer: DhKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthStateNone:
+    """AUTHSTATE_NONE."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingDhKey:
+    """AUTHSTATE_AWAITING_DHKEY: our Commit is out."""
+
+    commit: OwnCommit
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingRevealSignature:
+    """AUTHSTATE_AWAITING_REVEALSIG: we answered the peer's Commit with `reply`."""
+
+    commit: DhCommit
+    keys: DhKeyPair
+    reply: DhKey
+    yielded: Yielded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingSignature:
+    """AUTHSTATE_AWAITING_SIG: we answered the peer's D-H Key with `reply`."""
+
+    commit: OwnCommit
+    answer: DhKey
+    shared_secret: Secret
+    keys: AkeKeys
+    reply: RevealSignature = field(repr=False)
+
+
+AuthState = AuthStateNone | AwaitingDhKey | AwaitingRevealSignature | AwaitingSignature
+_NONE = AuthStateNone()
+
+
+class Ake:
+    """The exchange with one peer, from any start to a channel; then it is ready for the next."""
+
+    __slots__ = ("_identity", "_own_tag", "_random", "_touched", "state")
+
+    def __init__(self, identity: Identity, own_tag: int, random: Random) -> None:
+        self._identity = identity
+        self._own_tag = own_tag
+        self._random = random
+        self._touched = 0.0
+        self.state: AuthState = _NONE
+
+    @property
+    def running(self) -> bool:
+        """Whether the state is another than AUTHSTATE_NONE."""
+        return self.state is not _NONE
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` has something to do, None if never."""
+        match self.state:
+            case AuthStateNone():
+                return None
+            case AwaitingRevealSignature(yielded=Yielded(until=until, answer=DhKey())):
+                return min(until, self._touched + LIFETIME)
+            case _:
+                return self._touched + LIFETIME
+
+    def cancel(self) -> None:
+        """Back to AUTHSTATE_NONE, without a word to the peer."""
+        self.state = _NONE
+
+    def start(self, now: float) -> Outcome:
+        """Send a D-H Commit; while one is unanswered, the same again: its hash decides a crossing."""
+        match self.state:
+            case AwaitingDhKey(commit=commit):
+                pass
+            case AwaitingRevealSignature() | AwaitingSignature() if now < self._touched + QUIET:
+                return NOTHING
+            case _:
+                commit = self._commit()
+        return self._enter(AwaitingDhKey(commit), now, reply=commit.message)
+
+    def tick(self, now: float) -> Outcome:
+        """Give up after LIFETIME; go on as initiator where the winner of a crossing stays silent."""
+        deadline = self.deadline
+        if deadline is None or now < deadline:
+            return NOTHING
+        if now < self._touched + LIFETIME:
+            match self.state:
+                case AwaitingRevealSignature(yielded=Yielded(commit, _, DhKey() as answer)):
+                    return self._reveal(commit, answer, now)
+        unanswered = isinstance(self.state, AwaitingDhKey)
+        self.state = _NONE
+        return Outcome(failed=HandshakeEnd.NO_ANSWER if unanswered else HandshakeEnd.INCOMPLETE)
+
+    def receive(self, raw: bytes, header: Header, now: float) -> Outcome:
+        """Take a message by the table of the specification; PeerError, and the state is unchanged."""
+        message = parse(raw)
+        state = self.state
+        match state, message:
+            case _, DataMessage():
+                raise MalformedMessage("not a message of the key exchange")
+
+            # The hash of a Commit that is still ours to use can only have come from us.
+            case (
+                (AwaitingDhKey(commit=own) | AwaitingRevealSignature(yielded=Yielded(commit=own))),
+                DhCommit(),
+            ) if own.message.hashed_gx == message.hashed_gx:
+                raise PeerError(Reason.REFLECTED)
+
+            # Both have sent a Commit: the higher hash, as a big-endian number, wins.
+            case AwaitingDhKey(commit=own), DhCommit() if own.message.hashed_gx > message.hashed_gx:
+                return self._enter(state, now, took=message, reply=own.message)
+            case AwaitingDhKey(commit=own), DhCommit():
+                return self._answer(message, now, Yielded(own, now + RESUME_AFTER))
+
+            # A Commit in place of the one we answered: the same D-H Key for the same instance.
+            case AwaitingRevealSignature(commit=old), DhCommit() if (
+                old.header.sender_tag == header.sender_tag
+            ):
+                return self._enter(replace(state, commit=message), now, took=message, reply=state.reply)
+            case _, DhCommit():
+                return self._answer(message, now, None)
+
+            case AwaitingDhKey(commit=own), DhKey():
+                return self._reveal(own, message, now)
+            # The same D-H Key again: our Reveal Signature was lost.  Another one is not ours.
+            case AwaitingSignature(answer=answer), DhKey() if answer == message:
+                return self._enter(state, now, took=message, reply=state.reply)
+            # The peer answers a Commit that it should have let win, or be beaten: wait which it was.
+            case AwaitingRevealSignature(commit=old, yielded=Yielded() as yielded), DhKey() if (
+                old.header.sender_tag == header.sender_tag
+            ):
+                return self._hold(state, yielded, message, now)
+
+            case AwaitingRevealSignature(commit=old), RevealSignature() if (
+                old.header.sender_tag == header.sender_tag
+            ):
+                return self._finish_as_responder(state, message)
+            case AwaitingSignature(answer=answer), Signature() if (
+                answer.header.sender_tag == header.sender_tag
+            ):
+                return self._finish_as_initiator(state, message)
+
+            case _:
+                raise PeerError(Reason.OUT_OF_TURN, NAMES[type(message)])
+
+    def _enter(
+        self, state: AuthState, now: float, *, reply: AkeMessage, took: AkeMessage | None = None
+    ) -> Outcome:
+        """Change the state, as the last thing, and say what happened."""
+        outcome = Outcome(replies=(reply.serialise(),), steps=_steps(took, reply))
+        self.state = state
+        self._touched = now
+        return outcome
+
+    def _commit(self) -> OwnCommit:
+        keys = DhKeyPair.generate(self._random)
+        r = Secret(self._random("r", R_BYTES))
+        gx = codec.mpi(keys.public)
+        header = Header(VERSION_3, MessageType.DH_COMMIT, self._own_tag, ANY_INSTANCE)
+        return OwnCommit(keys, r, DhCommit(header, aes_ctr(r, 0, gx), hashlib.sha256(gx).digest()))
+
+    def _answer(self, commit: DhCommit, now: float, yielded: Yielded | None) -> Outcome:
+        """Send a D-H Key with a fresh y."""
+        keys = DhKeyPair.generate(self._random)
+        reply = DhKey(commit.header.reply(MessageType.DH_KEY, self._own_tag), keys.public)
+        state = AwaitingRevealSignature(commit, keys, reply, yielded)
+        return self._enter(state, now, took=commit, reply=reply)
+
+    def _hold(self, state: AwaitingRevealSignature, yielded: Yielded, answer: DhKey, now: float) -> Outcome:
+        """Keep a D-H Key for our yielded Commit; use it once the winner has been silent too long."""
+        _check_public(answer.gy, yielded.commit.keys, state.keys)
+        if now >= yielded.until:
+            return self._reveal(yielded.commit, answer, now)
+        self.state = replace(state, yielded=replace(yielded, answer=answer))
+        return NOTHING
+
+    def _reveal(self, commit: OwnCommit, answer: DhKey, now: float) -> Outcome:
+        """Send the Reveal Signature that answers a D-H Key."""
+        _check_public(answer.gy, commit.keys)
+        shared_secret = commit.keys.shared_secret(answer.gy)
+        keys = ake_keys(shared_secret)
+        encrypted, mac = self._sign(commit.keys.public, answer.gy, keys.m1, keys.c, keys.m2)
+        reply = RevealSignature(
+            answer.header.reply(MessageType.REVEAL_SIGNATURE, self._own_tag), bytes(commit.r), encrypted, mac
+        )
+        state = AwaitingSignature(commit, answer, shared_secret, keys, reply)
+        return self._enter(state, now, took=answer, reply=reply)
+
+    def _finish_as_responder(self, state: AwaitingRevealSignature, message: RevealSignature) -> Outcome:
+        """Open the Commit, check the initiator's signature, and send ours."""
+        gx_mpi = aes_ctr(message.r, 0, state.commit.encrypted_gx)
+        if not same(hashlib.sha256(gx_mpi).digest(), state.commit.hashed_gx):
+            raise PeerError(Reason.UNVERIFIED, "the revealed value is not the committed one")
+        reader = Reader(gx_mpi)
+        gx = reader.mpi()
+        reader.end()
+        _check_public(gx, state.keys, *([state.yielded.commit.keys] if state.yielded else []))
+        shared_secret = state.keys.shared_secret(gx)
+        keys = ake_keys(shared_secret)
+        their_key, their_keyid = _check_signature(message, gx, state.keys.public, keys.m1, keys.c, keys.m2)
+        encrypted, mac = self._sign(state.keys.public, gx, keys.m1_prime, keys.c_prime, keys.m2_prime)
+        reply = Signature(message.header.reply(MessageType.SIGNATURE, self._own_tag), encrypted, mac)
+        ratchet = Ratchet(self._random, state.keys, OUR_KEYID, gx, their_keyid, shared_secret)
+        return self._finish(ratchet, keys, their_key, message, reply)
+
+    def _finish_as_initiator(self, state: AwaitingSignature, message: Signature) -> Outcome:
+        """Check the responder's signature."""
+        ours, gy, keys = state.commit.keys, state.answer.gy, state.keys
+        their_key, their_keyid = _check_signature(
+            message, gy, ours.public, keys.m1_prime, keys.c_prime, keys.m2_prime
+        )
+        ratchet = Ratchet(self._random, ours, OUR_KEYID, gy, their_keyid, state.shared_secret)
+        return self._finish(ratchet, keys, their_key, message, None)
+
+    def _finish(
+        self,
+        ratchet: Ratchet,
+        keys: AkeKeys,
+        their_key: DsaPublicKey,
+        took: RevealSignature | Signature,
+        reply: Signature | None,
+    ) -> Outcome:
+        """Hand the channel over and be as new."""
+        info = SessionInfo(
+            version=took.header.version,
+            ssid=keys.ssid,
+            initiator=reply is None,
+            our_fingerprint=self._identity.fingerprint,
+            their_fingerprint=fingerprint(their_key),
+            their_instance_tag=took.header.sender_tag,
+        )
+        outcome = Outcome(
+            replies=(reply.serialise(),) if reply else (),
+            steps=_steps(took, reply),
+            channel=DataChannel(ratchet, info, self._own_tag),
+        )
+        self.state = _NONE
+        return outcome
+
+    def _sign(self, own: int, theirs: int, m1: Secret, c: Secret, m2: Secret) -> tuple[bytes, bytes]:
+        """Return AES_c(public key, key id, signature) and the MAC over it with its length."""
+        public = serialise_public_key(self._identity.dsa.public) + codec.integer(OUR_KEYID)
+        m = mac_sha256(m1, codec.mpi(own) + codec.mpi(theirs) + public)
+        encrypted = aes_ctr(c, 0, public + self._identity.dsa.sign(m))
+        return encrypted, mac_sha256_160(m2, codec.data(encrypted))
+
+
+def _check_signature(
+    message: RevealSignature | Signature, theirs: int, own: int, m1: Secret, c: Secret, m2: Secret
+) -> tuple[DsaPublicKey, int]:
+    """Return the signer's public key and key id; PeerError if MAC, format or signature is bad.
+
+    The signer's D-H value comes first in what is signed.  The MAC is checked before
+    anything is decrypted.
+    """
+    if not same(mac_sha256_160(m2, codec.data(message.encrypted_signature)), message.mac):
+        raise PeerError(Reason.UNVERIFIED, "wrong MAC over the signature")
+    content = aes_ctr(c, 0, message.encrypted_signature)
+    reader = Reader(content)
+    key = read_public_key(reader)
+    keyid = reader.integer()
+    signature = reader.take(SIGNATURE_BYTES)
+    reader.end()
+    if keyid == 0:
+        raise MalformedMessage("key id 0")
+    # Signed is what came, never what would be written for it.
+    m = mac_sha256(m1, codec.mpi(theirs) + codec.mpi(own) + content[:-SIGNATURE_BYTES])
+    if not verify(key, m, signature):
+        raise PeerError(Reason.UNVERIFIED, "wrong signature")
+    return key, keyid
+
+
+def _check_public(value: int, *ours: DhKeyPair) -> None:
+    """Refuse a D-H value outside the group's range, and any of our own that comes back."""
+    if not is_public(value):
+        raise PeerError(Reason.UNVERIFIED, "an illegal D-H value")
+    if any(value == keys.public for keys in ours):
+        raise PeerError(Reason.REFLECTED)
+
+
+def _steps(took: AkeMessage | None, reply: AkeMessage | None) -> tuple[HandshakeStep, ...]:
+    received = (HandshakeStep(NAMES[type(took)], sent=False),) if took else ()
+    sent = (HandshakeStep(NAMES[type(reply)], sent=True),) if reply else ()
+    return received + sent

@@ -1,0 +1,97 @@
+"""Data messages: encrypting, and accepting them only as a whole (v3, "Data Message")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..crypto.cipher import aes_ctr
+from ..crypto.hashes import mac_sha1, same
+from ..crypto.modp import is_public
+from ..errors import MalformedMessage, PeerError, Reason
+from ..model import SessionInfo
+from ..protocols import Plaintext
+from ..wire import codec, tlv
+from ..wire.codec import MAC_BYTES, Reader
+from ..wire.header import LENGTH, Header, MessageType
+from ..wire.messages3 import IGNORE_UNREADABLE, DataMessage, parse
+from ..wire.tlv import Tlv
+from .ratchet import MAX_COUNTER, Ratchet
+
+
+class DataChannel:
+    """One encrypted conversation of version 3."""
+
+    __slots__ = ("_info", "_own_tag", "_ratchet")
+
+    def __init__(self, ratchet: Ratchet, info: SessionInfo, own_tag: int) -> None:
+        self._ratchet = ratchet
+        self._info = info
+        self._own_tag = own_tag
+
+    @property
+    def info(self) -> SessionInfo:
+        """What the user may compare."""
+        return self._info
+
+    def encrypt(self, text: bytes, tlvs: Sequence[Tlv] = (), *, ignore_unreadable: bool = False) -> bytes:
+        """Return the next data message; ValueError if the text holds a NUL."""
+        plaintext = tlv.join(text, tlvs)
+        ratchet = self._ratchet
+        pair = ratchet.sending_pair()
+        if pair.sent == MAX_COUNTER:
+            raise ValueError("this pair of keys has been used up")
+        counter = pair.sent + 1
+        message = DataMessage(
+            header=Header(self._info.version, MessageType.DATA, self._own_tag, self._info.their_instance_tag),
+            flags=IGNORE_UNREADABLE if ignore_unreadable else 0,
+            sender_keyid=ratchet.our_keyid,
+            recipient_keyid=ratchet.their_keyid,
+            next_dh=ratchet.next_public(),
+            counter=counter,
+            encrypted=aes_ctr(pair.sending.aes, counter, plaintext),
+        )
+        authenticated = message.authenticated()
+        pair.sent = counter
+        return authenticated + mac_sha1(pair.sending.mac, authenticated) + codec.data(ratchet.take_revealed())
+
+    def encrypt_last(self, tlvs: Sequence[Tlv]) -> bytes:
+        """Return the message after which nothing is accepted, so that it reveals every used MAC key."""
+        self._ratchet.retire()
+        return self.encrypt(b"", tlvs, ignore_unreadable=True)
+
+    def decrypt(self, raw: bytes, header: Header) -> Plaintext:
+        """Return what a data message holds, and rotate keys; PeerError if it is not a good one.
+
+        Only the mark that a MAC key was used is set before everything is checked: the key
+        has verified something, so it must be revealed whatever comes of the message.
+        """
+        message = parse(raw)
+        if not isinstance(message, DataMessage):
+            raise MalformedMessage("not a data message")
+        if header.sender_tag != self._info.their_instance_tag:
+            raise PeerError(Reason.OTHER_INSTANCE)
+        pair = self._ratchet.receiving_pair(message.sender_keyid, message.recipient_keyid)
+        authenticated = raw[: len(raw) - MAC_BYTES - 4 - len(message.old_mac_keys)]
+        if not same(mac_sha1(pair.receiving.mac, authenticated), message.mac):
+            raise PeerError(Reason.UNREADABLE, "wrong MAC")
+        pair.mac_used = True
+        if message.counter <= pair.received:
+            raise PeerError(Reason.REPLAYED)
+        if not is_public(message.next_dh):
+            raise PeerError(Reason.UNREADABLE, "an illegal next D-H key")
+        plaintext = aes_ctr(pair.receiving.aes, message.counter, message.encrypted)
+        self._ratchet.rotate(message.sender_keyid, message.recipient_keyid, message.next_dh)
+        pair.received = message.counter
+        return Plaintext(*tlv.split(plaintext))
+
+    def may_ignore(self, raw: bytes) -> bool:
+        """Whether the flag IGNORE_UNREADABLE is set; false for a message too short to have one."""
+        return len(raw) > LENGTH and bool(Reader(raw, LENGTH).byte() & IGNORE_UNREADABLE)
+
+    def used_mac_keys(self) -> bytes:
+        """Return the used MAC keys that were not revealed yet, 20 bytes each."""
+        return self._ratchet.used_mac_keys()
+
+    def reveal_later(self, mac_keys: bytes) -> None:
+        """Reveal these MAC keys, which belong to no channel any more, in the next message."""
+        self._ratchet.reveal_later(mac_keys)

@@ -1,0 +1,136 @@
+"""Messages cut into pieces: the two syntaxes, cutting, and putting together (v3, "Fragmentation")."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..errors import MalformedMessage, PeerError, Reason
+from .header import SMALLEST_INSTANCE_TAG, Header
+
+MAX_PIECES = 65535
+MAX_TOTAL = 64 * 1024
+"""Characters that a reassembled message may have; no client of ours sends more than about 44,000."""
+
+LIFETIME = 60.0
+"""Seconds that a partial message is kept without a new piece."""
+
+OVERHEAD = len("?OTR|00000000|00000000,00000,00000,,")
+
+# Receivers take unpadded numbers too: some clients send them.
+_VERSION_3 = re.compile(r"\?OTR\|([0-9A-Fa-f]{1,8})\|([0-9A-Fa-f]{1,8}),([0-9]{1,5}),([0-9]{1,5}),([^,]+),")
+_VERSION_2 = re.compile(r"\?OTR,([0-9]{1,5}),([0-9]{1,5}),([^,]+),")
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """Piece `index` of `count`; the instance tags are None in the syntax of version 2."""
+
+    index: int
+    count: int
+    piece: str
+    sender_tag: int | None = None
+    receiver_tag: int | None = None
+
+
+def parse_fragment(line: str) -> Fragment | None:
+    """Return the fragment in `line`, None if it is none; MalformedMessage if it is an illegal one."""
+    if (start := line.find("?OTR|")) >= 0:
+        if not (found := _VERSION_3.match(line, start)):
+            raise MalformedMessage("a fragment that cannot be read")
+        sender, receiver = int(found[1], 16), int(found[2], 16)
+        if sender < SMALLEST_INSTANCE_TAG or 0 < receiver < SMALLEST_INSTANCE_TAG:
+            raise MalformedMessage("a fragment with an illegal instance tag")
+        fragment = Fragment(int(found[3]), int(found[4]), found[5], sender, receiver)
+    elif (start := line.find("?OTR,")) >= 0:
+        if not (found := _VERSION_2.match(line, start)):
+            raise MalformedMessage("a fragment that cannot be read")
+        fragment = Fragment(int(found[1]), int(found[2]), found[3])
+    else:
+        return None
+    if not 1 <= fragment.index <= fragment.count <= MAX_PIECES:
+        raise MalformedMessage("a fragment with impossible numbers")
+    return fragment
+
+
+def cut(message: str, limit: int | None, header: Header) -> tuple[str, ...]:
+    """Return the lines, each of at most `limit` characters, that carry an encoded message.
+
+    `header` is the message's own: its tags go into every piece.  `limit` None, or a
+    message that fits, means one line.  ValueError if `limit` leaves no room, or if
+    more than 65,535 pieces were needed.
+    """
+    if limit is None or len(message) <= limit:
+        return (message,)
+    room = limit - OVERHEAD
+    count = -(-len(message) // room) if room > 0 else 0
+    if not 0 < count <= MAX_PIECES:
+        raise ValueError(f"a message of {len(message)} characters cannot be cut to lines of {limit}")
+    tags = f"{header.sender_tag:08x}|{header.receiver_tag:08x}"
+    return tuple(
+        f"?OTR|{tags},{index + 1:05},{count:05},{message[index * room : (index + 1) * room]},"
+        for index in range(count)
+    )
+
+
+class Reassembler:
+    """One partial message of one sender; pieces come in order or not at all.
+
+    Plain text in between drops nothing: libotr keeps the partial too, and on IRC a
+    notice of the server or a line typed elsewhere may well fall between two pieces.
+    """
+
+    __slots__ = ("_count", "_index", "_pieces", "_sender", "_size", "_touched")
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pieces: list[str] = []
+        self._size = self._index = self._count = 0
+        self._sender: int | None = None
+        self._touched = 0.0
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is being put together."""
+        return not self._pieces
+
+    @property
+    def expires(self) -> float | None:
+        """When the partial message is given up, None if there is none."""
+        return self._touched + LIFETIME if self._pieces else None
+
+    def expire(self, now: float) -> None:
+        """Give up a partial message that has waited too long."""
+        if self._pieces and now >= self._touched + LIFETIME:
+            self._forget()
+
+    def add(self, fragment: Fragment, now: float) -> str | None:
+        """Take one piece; return the whole message after its last; PeerError if it grew too large.
+
+        The first piece starts over; the one expected next is appended; any other
+        makes everything so far useless.
+        """
+        self.expire(now)
+        if fragment.index == 1:
+            self._forget()
+            self._count, self._sender = fragment.count, fragment.sender_tag
+        elif (fragment.index, fragment.count, fragment.sender_tag) != (
+            self._index + 1,
+            self._count,
+            self._sender,
+        ):
+            self._forget()
+            return None
+        self._index, self._touched = fragment.index, now
+        self._size += len(fragment.piece)
+        self._pieces.append(fragment.piece)
+        if self._size > MAX_TOTAL:
+            self._forget()
+            raise PeerError(Reason.TOO_LARGE, "fragments of one message")
+        if fragment.index < fragment.count:
+            return None
+        whole = "".join(self._pieces)
+        self._forget()
+        return whole

@@ -1,0 +1,29 @@
+"""Public keys on the wire, and their fingerprints (v3, "Public keys, signatures, and fingerprints")."""
+
+from __future__ import annotations
+
+import hashlib
+
+from ..errors import MalformedMessage
+from ..model import DsaPublicKey, Fingerprint
+from . import codec
+from .codec import Reader
+
+_DSA = codec.short(0)
+
+
+def serialise_public_key(key: DsaPublicKey) -> bytes:
+    """Return the PUBKEY: type (SHORT) and p, q, g, y as MPIs."""
+    return _DSA + b"".join(map(codec.mpi, (key.p, key.q, key.g, key.y)))
+
+
+def read_public_key(reader: Reader) -> DsaPublicKey:
+    """Take a PUBKEY; MalformedMessage for any type but DSA."""
+    if reader.take(len(_DSA)) != _DSA:
+        raise MalformedMessage("a public key that is not DSA")
+    return DsaPublicKey(reader.mpi(), reader.mpi(), reader.mpi(), reader.mpi())
+
+
+def fingerprint(key: DsaPublicKey) -> Fingerprint:
+    """SHA-1 over the PUBKEY; the type is left out for DSA, as version 1 had none."""
+    return Fingerprint(hashlib.sha1(serialise_public_key(key).removeprefix(_DSA)).digest())

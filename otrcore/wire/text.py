@@ -1,0 +1,125 @@
+"""What a line of chat is to OTR: query, error, encoded message, fragment, tagged or plain text.
+
+Markers count anywhere in the line, as libotr finds them, and case matters.  The
+specification asks for fragments to be looked for before anything else.
+"""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass
+
+from ..errors import MalformedMessage
+from .fragment import Fragment, parse_fragment
+
+MARK = "?OTR"
+ENCODED_MARK = "?OTR:"
+ERROR_MARK = "?OTR Error:"
+
+TAG_BASE = " \t  \t\t\t\t \t \t \t  "
+TAG_GROUPS = {1: " \t \t  \t ", 2: "  \t\t  \t ", 3: "  \t\t  \t\t"}
+_GROUP_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A text that has nothing to do with OTR."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A text with its whitespace tag taken out, and the versions that the tag offered."""
+
+    text: str
+    versions: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A Query Message; `versions` may be empty ("a bizarre claim", says the specification)."""
+
+    versions: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorText:
+    """An OTR Error Message with its human-readable part."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The binary content of an encoded message, not looked into yet."""
+
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecognized:
+    """Something that carries our marker and follows no known form: never shown to a user."""
+
+
+Line = Plain | Tagged | Query | ErrorText | Encoded | Fragment | Unrecognized
+
+
+def classify(line: str) -> Line:
+    """Tell what `line` is; MalformedMessage for a fragment or encoded message with broken content."""
+    mark = line.find(MARK)
+    if mark < 0:
+        return _tagged_or_plain(line)
+    fragment = parse_fragment(line)
+    if fragment is not None:
+        return fragment
+    if line.startswith(ENCODED_MARK, mark):
+        return Encoded(decode(line, mark))
+    if line.startswith((MARK + "?", MARK + "v"), mark):
+        return Query(_query_versions(line, mark + len(MARK)))
+    if line.startswith(ERROR_MARK, mark):
+        return ErrorText(line[mark + len(ERROR_MARK) :].strip())
+    return Unrecognized()
+
+
+def encode(raw: bytes) -> str:
+    """Return the line that carries an encoded message."""
+    return f"{ENCODED_MARK}{binascii.b2a_base64(raw, newline=False).decode('ascii')}."
+
+
+def decode(line: str, mark: int = 0) -> bytes:
+    """Return the binary content behind the marker at `mark`; the final dot may be missing, as for libotr."""
+    start = mark + len(ENCODED_MARK)
+    stop = line.find(".", start)
+    try:
+        return binascii.a2b_base64(line[start:] if stop < 0 else line[start:stop])
+    except ValueError as error:
+        raise MalformedMessage("the base64 text is damaged") from error
+
+
+def _query_versions(line: str, at: int) -> frozenset[int]:
+    """Read the version string behind `?OTR`: a `?` for version 1, then `v`, letters and an optional `?`."""
+    versions = set()
+    if line.startswith("?", at):
+        versions.add(1)
+        at += 1
+    if line.startswith("v", at):
+        for letter in line[at + 1 :]:
+            if letter == "?":
+                break
+            if letter in "123456789":
+                versions.add(int(letter))
+    return frozenset(versions)
+
+
+def _tagged_or_plain(line: str) -> Tagged | Plain:
+    """Take the whitespace tag out; version groups come in any order, unknown ones are skipped."""
+    start = line.find(TAG_BASE)
+    if start < 0:
+        return Plain(line)
+    stop = start + len(TAG_BASE)
+    versions: set[int] = set()
+    while len(group := line[stop : stop + _GROUP_LENGTH]) == _GROUP_LENGTH and not group.strip(" \t"):
+        versions.update(version for version, known in TAG_GROUPS.items() if known == group)
+        stop += _GROUP_LENGTH
+    return Tagged(line[:start] + line[stop:], frozenset(versions))
