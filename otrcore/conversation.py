@@ -130,6 +130,12 @@ class Conversation:
         events = self._session.end()
         return [HandshakeFailed(HandshakeEnd.CANCELLED), *events] if asked else events
 
+    def lose(self) -> list[Event]:
+        """Take note that the peer is gone from the network: as if it had ended the conversation."""
+        self._query_until = None
+        self._reassembler = Reassembler()
+        return self._session.lose()
+
     def receive(self, line: str) -> list[Event]:
         """Take a line of the peer.  Never raises, whatever the line."""
         if not self._policy.versions:

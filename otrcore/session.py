@@ -151,6 +151,15 @@ class Session:
         self._state = Plaintext()
         return events
 
+    def lose(self) -> list[Event]:
+        """Forget all keys, as the peer is gone; nothing goes out plain to whoever has the name next."""
+        if self._exchange:
+            self._exchange[1].cancel()
+        if not isinstance(self._state, Encrypted):
+            return []
+        self._state = Finished()
+        return [SessionEnded(by_peer=True)]
+
     def _receive_data(self, raw: bytes, header: Header) -> list[Event]:
         """Decrypt, or tell the peer that it was in vain."""
         if not isinstance(self._state, Encrypted):

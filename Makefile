@@ -1,0 +1,73 @@
+# `make help` lists what can be made. A fresh machine needs git, make and Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+ORACLE := tests/interop/libotr
+
+# What the tests drive, and what the libotr oracle is built with.
+TEST_PACKAGES := ngircd irssi irssi-plugin-otr tmux libotr5-dev libgcrypt20-dev libjson-c-dev libc6-dev gcc
+
+# A strict editable install links file by file, so it is made anew whenever a file has come or gone.
+SOURCES := $(shell find otrcore bot weechat_script hexchat_script -type f ! -name '*.pyc' | LC_ALL=C sort | cksum | cut -d ' ' -f 1)
+RUN_STAMP := $(VENV)/installed-run-$(SOURCES)
+TEST_STAMP := $(VENV)/installed-test-$(SOURCES)
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(RUN_STAMP) ## See an OTR conversation on an IRC server of its own (ARGS=--wire shows every raw line)
+	@$(VENV)/bin/otr demo $(ARGS)
+
+test: ## Install what the tests need, check style and types, run every test (ARGS='tests/wire -k codec')
+	@begin=$$(date +%s) && $(MAKE) --no-print-directory setup && \
+	ready=$$(date +%s) && $(MAKE) --no-print-directory lint && \
+	checked=$$(date +%s) && \
+	STEP_SECONDS="set-up=$$((ready - begin)) lint=$$((checked - ready))" $(VENV)/bin/pytest -n 2 $(ARGS)
+
+bench: packages oracle $(RUN_STAMP) ## Measure against libotr (JSON=1 prints one JSON object)
+	@$(VENV)/bin/python -m benchmarks $(if $(JSON),--json) $(ARGS)
+
+lint: $(TEST_STAMP) ## Check style and types
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --check --quiet --diff .
+	@$(VENV)/bin/mypy
+
+format: $(TEST_STAMP) ## Bring the code into the one style
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+setup: packages oracle $(TEST_STAMP) ## Install what the tests and benchmarks need
+
+clean: ## Remove everything that was made here
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(MAKE) --no-print-directory -C $(ORACLE) clean
+
+# Set-up talks to standard error, so that `make bench JSON=1` leaves nothing but JSON on standard output.
+
+packages:
+	@.ci/need-packages $(TEST_PACKAGES) >&2
+
+oracle: packages
+	@$(MAKE) --no-print-directory -C $(ORACLE) >&2
+
+$(VENV)/made:
+	@.ci/need-python $(PYTHON) >&2
+	@echo "Making $(VENV)" >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(RUN_STAMP): $(VENV)/made pyproject.toml
+	@echo "Installing otrcore into $(VENV)" >&2
+	@$(INSTALL) --editable . >&2
+	@rm -f $(VENV)/installed-*
+	@touch $@
+
+$(TEST_STAMP): $(VENV)/made pyproject.toml
+	@echo "Installing otrcore and what its tests need into $(VENV)" >&2
+	@$(INSTALL) --editable '.[test]' >&2
+	@rm -f $(VENV)/installed-*
+	@touch $(RUN_STAMP) $@
+
+.PHONY: help demo test bench lint format setup clean packages oracle

@@ -1,0 +1,1 @@
+"""An OTR echo peer for people who test their chat clients."""

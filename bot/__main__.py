@@ -1,0 +1,5 @@
+"""`python -m otrbot` is `otr-bot`."""
+
+from otrbot.cli import main
+
+main()

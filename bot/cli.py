@@ -1,0 +1,68 @@
+"""The command line `otr-bot`."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from otrbot.echo import EchoPeer
+
+from otrcore import ConnectionFailed
+from otrcore.cli.process import DataDir, StopSignals, new_app, run
+from otrcore.irc.accounts import accounts
+from otrcore.irc.dial import ServerAddress
+from otrcore.irc.pacing import Pace
+from otrcore.store.database import Database
+from otrcore.store.folder import default_folder
+from otrcore.store.identities import Identities
+
+IDLE_SECONDS = 60.0
+
+app = new_app("An OTR echo peer for IRC, for people who test their chat clients.")
+
+
+class PaceName(StrEnum):
+    """How fast the server lets the bot talk."""
+
+    DEFAULT = "default"
+    FAST = "fast"
+    NONE = "none"
+
+
+PACES = {PaceName.DEFAULT: Pace.DEFAULT, PaceName.FAST: Pace.FAST, PaceName.NONE: Pace.NONE}
+
+
+@app.command(name="run")
+def run_bot(
+    server: Annotated[str, typer.Option("--server", metavar="HOST[:PORT]", help="IRC server.")],
+    nick: Annotated[str, typer.Option("--nick", metavar="NICK", help="The bot's nick.")],
+    tls: Annotated[bool, typer.Option("--tls", help="Encrypt the connection to the server.")] = False,
+    pace: Annotated[
+        PaceName, typer.Option("--pace", help="Lines per second: fast or none where the server allows it.")
+    ] = PaceName.DEFAULT,
+    data_dir: DataDir = None,
+) -> None:
+    """Answer people until Ctrl-C or SIGTERM, which end every conversation properly."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    stop = StopSignals()
+    identities = Identities(Database(data_dir or default_folder()))
+    try:
+        address = ServerAddress.parse(server, tls)
+        peer = EchoPeer(address, nick, accounts(identities), PACES[pace])
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    peer.runner.connect()
+    try:
+        while not stop.received:
+            peer.runner.process(IDLE_SECONDS, [stop])
+            if peer.lost is not None:
+                raise ConnectionFailed(peer.lost)
+    finally:
+        peer.runner.close("stopped")
+
+
+def main() -> None:
+    """Run `otr-bot`."""
+    run(app)

@@ -1,0 +1,95 @@
+"""`otr chat`: a line-based client for a conversation with one peer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..account import Account
+from ..errors import ConnectionFailed
+from ..irc.connection import IncomingMessage
+from ..irc.dial import ServerAddress
+from ..irc.host import ShowMessage, ShowNote
+from ..irc.pacing import Pace
+from ..irc.runner import Runner
+from .process import StopSignals
+from .terminal import Input, Output, message_lines, note_lines, plain_line, printable
+
+HELP = (
+    "-- Type to talk. Commands: /otr start, /otr status, /otr end, /me does something, /quit.",
+    "-- A line that begins with a slash is sent if you begin it with two.",
+)
+IDLE_SECONDS = 60.0
+
+
+class Chat:
+    """One conversation on a server, shown line by line."""
+
+    def __init__(
+        self,
+        address: ServerAddress,
+        me: str,
+        peer: str,
+        account_for: Callable[[str], Account],
+        output: Output,
+        pace: Pace = Pace.DEFAULT,
+    ) -> None:
+        """ValueError for a nick that cannot be sent."""
+        self.peer = peer
+        self.output = output
+        self.lost: str | None = None
+        self.runner = Runner(address, me, self, account_for, realname="otrcore", pace=pace)
+
+    def ready(self) -> None:
+        """Tell where we are and what can be done."""
+        where = f"-- Connected to {self.runner.network} as {self.runner.nick}."
+        self.output.print(printable(f"{where} You are talking with {self.peer}, unencrypted."), *HELP)
+
+    def plain(self, message: IncomingMessage) -> None:
+        """Print a message of anybody; the server's own notices may explain why nothing happens."""
+        self.output.print(plain_line(message))
+
+    def show(self, action: ShowMessage | ShowNote) -> None:
+        """Print what the OTR host wants shown."""
+        self.output.print(*(message_lines(action) if isinstance(action, ShowMessage) else note_lines(action)))
+
+    def disconnected(self, reason: str) -> None:
+        """Keep the reason: `converse` ends with it."""
+        self.lost = reason
+
+    def converse(self, source: Input, stop: StopSignals) -> None:
+        """Talk until the user leaves; ConnectionFailed if the connection is lost before.
+
+        What is typed before the server has let us in waits, as the input is not read until then.
+        """
+        while not stop.received:
+            waiting: list[Input | StopSignals] = [source, stop] if self.runner.registered else [stop]
+            ready = self.runner.process(IDLE_SECONDS, waiting)
+            if self.lost is not None:
+                raise ConnectionFailed(self.lost)
+            if source in ready and (not all(map(self.obey, source.read())) or source.ended):
+                return
+
+    def obey(self, line: str) -> bool:
+        """Do what a typed line asks for; false if it asks to leave."""
+        command, _, rest = line.partition(" ")
+        match command.lower(), rest.strip().lower():
+            case "/quit", _:
+                return False
+            case "/otr", "start":
+                self.runner.start(self.peer)
+            case "/otr", "end":
+                self.runner.end(self.peer)
+            case "/otr", "status":
+                self.runner.status(self.peer)
+            case "/me", words if words:
+                self.runner.act(self.peer, rest)
+            case "", "":
+                pass
+            case _ if line.startswith("//"):
+                self.runner.say(self.peer, line[1:])
+            case _ if line.startswith("/"):
+                # Not sent, as it may be a mistyped command: what it holds was not meant for the peer.
+                self.output.print(*HELP)
+            case _:
+                self.runner.say(self.peer, line)
+        return True

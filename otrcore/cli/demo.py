@@ -1,0 +1,223 @@
+"""`otr demo`: an encrypted conversation with the echo bot, on an IRC server of its own, told as it happens.
+
+Server and bot are processes of their own, and everything they keep goes into a folder
+that is deleted afterwards.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from ..errors import OtrcoreError
+from ..events import Event, SessionEnded, SessionOpened
+from ..irc.accounts import accounts
+from ..irc.connection import IncomingMessage
+from ..irc.dial import ServerAddress
+from ..irc.host import ShowMessage, ShowNote
+from ..irc.pacing import Pace
+from ..model import Protection
+from ..store.database import Database
+from ..store.identities import Identities
+from .chat import Chat
+from .process import StopSignals
+from .terminal import Input, Output, printable
+
+BOT = "echo"
+ME = "you"
+GREETING = "Hello, is anybody there? This line can be read by everyone on the way."
+TEXTS = (
+    "Now only the two of us can read this.",
+    "Grüße aus Zürich, привет из Москвы, 你好: any script will do.",
+    "This one is long, so that it has to be cut into pieces: " + "all work and no play, said the bear; " * 20,
+)
+STEP_SECONDS = 30.0
+CHILD_SECONDS = 5.0
+WINDOW = 16
+"""Characters of a text that, found on the wire, give it away."""
+
+
+class DemoFailed(OtrcoreError):
+    """A step of the demonstration did not happen."""
+
+
+class Process:
+    """A child process whose output lines are collected."""
+
+    def __init__(self, *arguments: str, errors: bool = False) -> None:
+        """Start a module of ours; collect what it writes to stdout, or to stderr with `errors`."""
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            # A Ctrl-C on the terminal is for us, who then stop the others.
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=None if errors else pipe,
+            stderr=pipe if errors else None,
+        )
+        stream = self._process.stderr if errors else self._process.stdout
+        if stream is None:
+            raise DemoFailed("A process could not be started.")
+        self._stream = stream
+        self._input = Input(stream.fileno())
+        self.lines: list[str] = []
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._stream.fileno()
+
+    def read(self) -> list[str]:
+        """Collect the lines that have come, and return them; DemoFailed if there will be no more."""
+        lines = self._input.read()
+        self.lines += lines
+        if self._input.ended:
+            raise DemoFailed(f"A part of the demonstration has ended early: {' '.join(self.lines[-3:])}")
+        return lines
+
+    def stop(self) -> None:
+        """End the process, kindly first."""
+        self._process.terminate()
+        try:
+            self._process.wait(CHILD_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._stream.close()
+
+
+class Demo(Chat):
+    """The chat peer of the demonstration: it also remembers what it has shown."""
+
+    def __init__(self, server: Process, bot: Process, port: int, folder: Path, show_wire: bool) -> None:
+        identities = Identities(Database(folder / ME))
+        super().__init__(ServerAddress("127.0.0.1", port), ME, BOT, accounts(identities), Output(), Pace.NONE)
+        self._server = server
+        self._bot = bot
+        self._show_wire = show_wire
+        self.events: list[Event] = []
+        self.plain_texts: list[str] = []
+        self.echoes: list[str] = []
+
+    def ready(self) -> None:
+        """Say less than the chat does: nothing can be typed yet."""
+        self.output.print(f"-- {ME} and {BOT} are on the server.")
+
+    def plain(self, message: IncomingMessage) -> None:
+        """Remember a plain message."""
+        super().plain(message)
+        if message.sender == BOT:
+            self.plain_texts.append(message.text)
+
+    def show(self, action: ShowMessage | ShowNote) -> None:
+        """Remember events and echoes."""
+        super().show(action)
+        if isinstance(action, ShowNote) and action.event is not None:
+            self.events.append(action.event)
+        elif isinstance(action, ShowMessage) and action.protection is Protection.ENCRYPTED:
+            self.echoes.extend(action.lines)
+
+    def title(self, text: str) -> None:
+        """Print what comes next."""
+        self.output.print("", f"== {text}")
+
+    def say(self, text: str) -> None:
+        """Send a text and show it."""
+        self.output.print(printable(f"<{ME}> {text}"))
+        self.runner.say(BOT, text)
+
+    def wait(self, what: str, happened: Callable[[], bool]) -> None:
+        """Let things happen until one has; DemoFailed if it does not in time."""
+        deadline = time.monotonic() + STEP_SECONDS
+        while not happened():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise DemoFailed(f"The demonstration has failed: {what} did not happen.")
+            for process in self.runner.process(left, [self._server, self._bot]):
+                lines = process.read()
+                if process is self._server and self._show_wire:
+                    self.output.print(*(printable(f"   wire {line}") for line in lines))
+            if self.lost is not None:
+                raise DemoFailed(f"The demonstration has failed: {self.lost}")
+
+    def session(self, kind: type[Event]) -> bool:
+        """Whether an event of this kind has come."""
+        return any(isinstance(event, kind) for event in self.events)
+
+    def perform(self) -> None:
+        """Play all steps; DemoFailed at the first that does not happen."""
+        self.runner.connect()
+        self.wait(
+            "connecting", lambda: self.runner.registered and any("ready" in line for line in self._bot.lines)
+        )
+        self.title("A plain greeting: everyone on the way can read it")
+        self.say(GREETING)
+        self.wait("an answer to the greeting", lambda: bool(self.plain_texts))
+        self.title("Asking for an encrypted conversation: the query, and the handshake")
+        self.output.print("-- Sent: ?OTRv3? (the query).")
+        self.runner.start(BOT)
+        self.wait("the handshake", lambda: self.session(SessionOpened))
+        secured_at = len(self._server.lines)
+        self.title("Three lines, encrypted and echoed")
+        for number, text in enumerate(TEXTS, 1):
+            self.say(text)
+            self.wait(f"echo {number}", partial(self._echoed, number))
+        if tuple(self.echoes) != TEXTS:
+            raise DemoFailed("The demonstration has failed: an echo differs from what was sent.")
+        self.title("The end of the conversation")
+        said = len(self._server.lines)
+        self.runner.end(BOT)
+        self.wait("the end", lambda: self.session(SessionEnded))
+        self.wait("the end on the wire", lambda: len(self._server.lines) > said)
+        self.title("What crossed the server")
+        self.check_wire(self._server.lines[secured_at:])
+
+    def _echoed(self, count: int) -> bool:
+        return len(self.echoes) >= count
+
+    def check_wire(self, lines: list[str]) -> None:
+        """Compare what was said with what the server saw."""
+        if not any(GREETING in line for line in self._server.lines):
+            raise DemoFailed("The demonstration has failed: the plain greeting was not seen on the wire.")
+        windows = {text[at : at + WINDOW] for text in TEXTS for at in range(len(text) - WINDOW)}
+        leaks = [line for line in lines if any(window in line for window in windows)]
+        if leaks:
+            raise DemoFailed("The demonstration has failed: a text crossed the server unencrypted.")
+        carriers = [line for line in lines if "?OTR" in line]
+        self.output.print(
+            "-- The greeting can be read there; nothing of the three lines can.",
+            f"-- {len(carriers)} lines crossed while the conversation was encrypted, for example:",
+            printable(f"   {max(carriers, key=len)[:100]}..."),
+        )
+
+
+def play(folder: Path | None, *, show_wire: bool) -> None:
+    """Run the demonstration, then, on a terminal, let the user talk to the bot; OtrcoreError if it fails.
+
+    Without a folder a temporary one is used, and deleted.
+    """
+    stop = StopSignals()
+    with ExitStack() as cleanup:
+        if folder is None:
+            folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="otr-demo-")))
+        server = Process("otrcore.cli.demo_server", "--wire")
+        cleanup.callback(server.stop)
+        deadline = time.monotonic() + STEP_SECONDS
+        while not server.lines and time.monotonic() < deadline:
+            server.read()
+        port = int(server.lines[0])
+        where = ["--server", f"127.0.0.1:{port}", "--nick", BOT, "--data-dir", str(folder / BOT)]
+        bot = Process("otrbot", "run", *where, "--pace", "none", errors=True)
+        cleanup.callback(bot.stop)
+        demo = Demo(server, bot, port, folder, show_wire)
+        cleanup.callback(demo.runner.close, "the demonstration is over")
+        demo.perform()
+        if sys.stdin.isatty():
+            demo.title("Now you: try /otr start, then type; Ctrl-D ends")
+            Chat.ready(demo)
+            demo.converse(Input(sys.stdin.fileno()), stop)

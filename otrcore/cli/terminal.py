@@ -1,0 +1,103 @@
+"""Lines in from a terminal or pipe, and lines out to it; nothing from a peer can steer the terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import unicodedata
+from typing import TextIO
+
+from ..irc.connection import IncomingMessage
+from ..irc.host import ShowMessage, ShowNote
+from ..irc.isupport import Features
+from ..irc.names import Payload, classify
+from ..model import Protection
+
+MAX_LINE_BYTES = 32 * 1024
+"""Longest line that is read; what is longer comes in pieces of this size."""
+
+# IRC's bold, italic, underline and so on are control characters; colours have digits behind them.
+_COLOURS = re.compile("\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?|\x04(?:[0-9A-Fa-f]{6})?")
+# Control characters and line separators, and the formats that reorder what is around them.
+_UNSAFE_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
+_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+_MARKS = {
+    Protection.PLAIN: "",
+    Protection.ENCRYPTED: "[encrypted] ",
+    Protection.UNEXPECTED_PLAIN: "[NOT ENCRYPTED] ",
+}
+
+
+def printable(text: str) -> str:
+    """Return the text without anything that a terminal would act on."""
+    return "".join(
+        character
+        for character in _COLOURS.sub("", text)
+        if unicodedata.category(character) not in _UNSAFE_CATEGORIES and character not in _REORDERING
+    )
+
+
+def message_lines(action: ShowMessage) -> list[str]:
+    """Return a peer's message as lines to print."""
+    mark = _MARKS[action.protection]
+    who = f"* {action.peer}" if action.is_action else f"<{action.peer}>"
+    return [printable(f"{mark}{who} {line}") for line in action.lines]
+
+
+def plain_line(message: IncomingMessage) -> str:
+    """Return a message outside OTR as a line to print."""
+    addressed = classify(message.target, message.text, Features())
+    if addressed.payload is Payload.ACTION:
+        return printable(f"* {message.sender} {addressed.text}")
+    frame = "-{}-" if message.command == "NOTICE" else "<{}>"
+    return printable(f"{frame.format(message.sender)} {message.text}")
+
+
+def note_lines(action: ShowNote) -> list[str]:
+    """Return a note as lines to print; a text that was not sent is given back below it."""
+    lines = [f"-- {line}" for line in action.lines]
+    if action.typed is not None:
+        lines.append(f"-- Your text: {action.typed}")
+    return [printable(line) for line in lines]
+
+
+class Output:
+    """Prints whole lines at once; a reader that has gone away is no error."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    def print(self, *lines: str) -> None:
+        """Print lines that are safe to print."""
+        try:
+            for line in lines:
+                self._stream.write(line.encode(errors="replace").decode(errors="replace") + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            # Later writes, the interpreter's own at its end among them, go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+class Input:
+    """Reads lines from a descriptor when it is ready, without ever waiting for the rest of one."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._rest = b""
+        self.ended = False
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._descriptor
+
+    def read(self) -> list[str]:
+        """Return the lines that are complete; at the end of input also an unfinished last one."""
+        data = os.read(self._descriptor, 4096)
+        self.ended = not data
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if self.ended or len(self._rest) >= MAX_LINE_BYTES:
+            lines.append(self._rest)
+            self._rest = b""
+        return [line.decode(errors="replace").rstrip("\r") for line in lines]

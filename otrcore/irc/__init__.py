@@ -1,0 +1,1 @@
+"""OTR on IRC: what any host (bot, terminal client, chat client script) needs between server and core."""

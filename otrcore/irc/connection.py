@@ -1,0 +1,625 @@
+"""One IRC connection that nothing a server sends can end, block or confuse.
+
+Over the `irc` library's Reactor and ServerConnection, which supply the commands, the numerics and the
+dispatch of events. Their way of reading and writing is replaced: the library ends the process on bad UTF-8,
+on a line without a parameter that it expects and on any exception in a handler; it blocks for ever in an
+unanswered TLS handshake and in a full send buffer; it lets CR and NUL out; and it never notices that a server
+has fallen silent.
+
+The loop belongs to the caller, who calls `Connection.process` again and again from one thread. Nothing here
+sleeps elsewhere, and only `process`, `connect` and `quit` wait, each with a bound.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import irc.client
+import irc.events
+
+from ..errors import UsageError
+from .dial import ServerAddress, open_socket, plain, words
+from .isupport import Features
+from .names import fold
+from .nickchoice import NickChoice
+from .pacing import OutboundQueue, Pace
+from .received import LineAssembler, decode, parse
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
+
+    Waitable = TypeVar("Waitable", bound=FileDescriptorLike)
+
+_log = logging.getLogger(__name__)
+# At DEBUG the library writes every line it sees into the log, passwords and private messages included.
+logging.getLogger("irc").setLevel(logging.INFO)
+
+_READ_BYTES = 16384
+_READS_PER_TURN = 4
+"""Bounds one turn to 64 KiB of input, so that a flooding server cannot starve the caller's other
+descriptors.
+"""
+_UNSENT_ENOUGH = 16 * 1024
+"""With this many bytes waiting for the socket, lines stay in the queue, where they can still be discarded."""
+_UNSENT_LIMIT = 256 * 1024
+"""More than the queue can hand over at once (400 lines of 512 bytes); beyond it the server has stopped
+reading.
+"""
+_WELCOME_PATIENCE = 5.0
+"""Seconds after 001 without an end of MOTD (376, 422) until the registration counts as finished."""
+_QUIT_PATIENCE = 2.0
+"""Seconds in which a server should close the connection after QUIT."""
+
+_STOPPED_READING = "was given up, because the server has stopped reading: connect again"
+
+_TARGET = re.compile(r"[^\s\0:,][^\s\0,]*")
+"""What may stand as a message's target: one parameter, one recipient."""
+
+_CLOSED = "connection closed"
+"""Our own event. Not the library's `disconnect`: event names are the server's commands, and a server that
+sends the word DISCONNECT has not disconnected. No command holds a blank.
+"""
+
+Command = Literal["PRIVMSG", "NOTICE"]
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """A PRIVMSG or NOTICE as the server delivered it."""
+
+    sender: str
+    """Nick of the sender; the server's name when the server itself speaks."""
+    mask: str
+    """nick!user@host; equal to `sender` when the server itself speaks."""
+    target: str
+    text: str
+    """Exactly the line's last parameter, without CR and NUL: CTCP framing and formatting codes are still
+    in it.
+    """
+    command: Command
+    tags: Mapping[str, str]
+
+
+class Listener(Protocol):
+    """Hears what happens on a connection, from within `Connection.process`.
+
+    An exception in one of these is caught, counted and logged by its class; `Connection.process` must not be
+    called from within them, everything else of the connection may.
+    """
+
+    def ready(self) -> None:
+        """Registered: nick and features are known, and `send` works. Messages come only after this."""
+
+    def message(self, message: IncomingMessage) -> None:
+        """Somebody, or the server, sent a PRIVMSG or a NOTICE to us or to a channel."""
+
+    def nick_changed(self, old: str, new: str) -> None:
+        """Somebody changed nick: we ourselves (then `Connection.nick` is already the new one) or another."""
+
+    def gone(self, nick: str, reason: str) -> None:
+        """`nick` has quit, or the server says that there is nobody of that name (401)."""
+
+    def own_mask_changed(self) -> None:
+        """`Connection.own_mask` has become known or has changed."""
+
+    def disconnected(self, reason: str) -> None:
+        """The connection is lost, for the reason in one sentence for the user. Not called after our own
+        `quit`.
+        """
+
+
+class _GuardedServerConnection(irc.client.ServerConnection):  # type: ignore[misc]  # the library has no types
+    """The library's connection on a socket that never blocks, with every way in and out guarded."""
+
+    buffer_class = LineAssembler
+
+    def __init__(self, reactor: irc.client.Reactor) -> None:
+        super().__init__(reactor)
+        self.unsent = bytearray()
+        self.bad_lines = 0
+
+    def start(
+        self, sock: socket.socket, address: ServerAddress, nick: str, username: str, realname: str
+    ) -> None:
+        """Take over an open socket and begin to register."""
+        self.unsent.clear()
+        self.connect(
+            address.host,
+            address.port,
+            nick,
+            username=username,
+            ircname=realname,
+            connect_factory=lambda _address: sock,
+        )
+
+    def process_data(self) -> None:
+        """Read what is there, in bounds, and handle every complete line."""
+        sock, assembler = self.socket, self.buffer
+        for _ in range(_READS_PER_TURN):
+            try:
+                data = sock.recv(_READ_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            except OSError as error:
+                self.disconnect(f"broke off ({words(error)}): connect again")
+                return
+            if not data:
+                self.disconnect("was closed by the server: connect again")
+                return
+            for line in assembler.feed(data):
+                self._process_line(decode(line))
+                if self.socket is not sock:
+                    return
+
+    def _process_line(self, line: str) -> None:
+        try:
+            received = parse(line)
+            if received is not None:
+                self._handle_event(
+                    irc.client.Event(
+                        irc.events.Command.lookup(received.command),
+                        irc.client.NickMask(received.source),
+                        received.parameters[0] if received.parameters else "",
+                        list(received.parameters),
+                        received.tags,
+                    )
+                )
+        # Whatever an odd line upsets, in the library or here: the lines after it must still be handled.
+        except Exception as error:
+            self.bad_lines += 1
+            _log.error("a line from the server could not be handled: %s", type(error).__name__)
+
+    def pong(self, target: str, target2: str = "") -> None:
+        """Answer a PING; the library would leave out the colon that an empty token or one with a blank
+        needs.
+        """
+        self.send_raw(f"PONG :{target}")
+
+    def _prep_message(self, string: str) -> bytes:
+        # Some servers take CR for the end of a line, and NUL wedges others: the library only looks for LF.
+        if "\r" in string or "\0" in string:
+            raise irc.client.InvalidCharacters("CR and NUL cannot be sent")
+        prepared: bytes = super()._prep_message(string)
+        return prepared
+
+    def send_raw(self, string: str) -> None:
+        """Queue one line for the socket. Raises ValueError for a line that may not be sent."""
+        if self.socket is None:
+            raise irc.client.ServerNotConnectedError("not connected")
+        data = self._prep_message(string)
+        if len(self.unsent) + len(data) > _UNSENT_LIMIT:
+            self.disconnect(_STOPPED_READING)
+        else:
+            self.unsent += data
+
+    def flush(self) -> bool:
+        """Write as much as the socket takes without blocking; whether any of it went out."""
+        progress = False
+        while self.unsent:
+            try:
+                sent = self.socket.send(bytes(self.unsent[:_READ_BYTES]))
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                break
+            except OSError as error:
+                self.disconnect(f"broke off ({words(error)}): connect again")
+                break
+            del self.unsent[:sent]
+            progress = True
+        return progress
+
+    def disconnect(self, message: str = "") -> None:
+        """Close the socket and say why. Unlike the library's, sends no QUIT: the way out may be what is
+        broken.
+        """
+        if not self.connected:
+            return
+        sock = self.socket
+        # Both are class attributes of the library, shadowed while connected.
+        del self.connected, self.socket
+        self.unsent.clear()
+        sock.close()
+        self._handle_event(irc.client.Event(_CLOSED, irc.client.NickMask(), None, [message]))
+
+
+class Connection:
+    """A nick on a server. See `Listener` for what it tells, and `process` for how it runs.
+
+    `ping_after` and `drop_after` are seconds of silence: after the first the server is asked for a sign of
+    life, after the second the connection is given up. `registration_timeout` bounds the time from `connect`
+    to `ready`, `connect_timeout` that of `connect` (looking the name up aside, which the system bounds).
+    ValueError when the nick, user name or real name cannot be sent.
+    """
+
+    def __init__(
+        self,
+        address: ServerAddress,
+        nick: str,
+        listener: Listener,
+        *,
+        realname: str,
+        username: str,
+        pace: Pace = Pace.DEFAULT,
+        clock: Callable[[], float] = time.monotonic,
+        tls_context: ssl.SSLContext | None = None,
+        connect_timeout: float = 20.0,
+        registration_timeout: float = 60.0,
+        ping_after: float = 60.0,
+        drop_after: float = 120.0,
+    ) -> None:
+        if not _fits_registration(nick):
+            raise ValueError(f"{nick!r} cannot be a nick: choose one word without commas and colons.")
+        if not _fits_registration(username):
+            raise ValueError(
+                f"{username!r} cannot be a user name: choose one word without commas and colons."
+            )
+        if not realname or plain(realname) != realname or len(realname.encode()) > 200:
+            raise ValueError("The real name must be a printable text of 1 to 200 bytes.")
+        if not 0 < ping_after < drop_after:
+            raise ValueError("drop_after must be later than ping_after")
+        self.address = address
+        self._wanted_nick = nick
+        self._listener = listener
+        self._realname = realname
+        self._username = username
+        self._pace = pace
+        self._clock = clock
+        self._tls_context = tls_context
+        self._connect_timeout = connect_timeout
+        self._registration_timeout = registration_timeout
+        self._ping_after = ping_after
+        self._drop_after = drop_after
+        self._listener_errors = 0
+
+        self._reactor = irc.client.Reactor()
+        self._reactor.connection_class = _GuardedServerConnection
+        self._server: _GuardedServerConnection = self._reactor.server()
+        self._reactor.add_global_handler("all_events", self._on_any, -50)
+        for event, handler in {
+            "welcome": self._on_welcome,
+            "featurelist": self._on_features,
+            "endofmotd": self._on_end_of_motd,
+            "nomotd": self._on_end_of_motd,
+            "erroneusnickname": self._on_nick_refused,
+            "nicknameinuse": self._on_nick_taken,
+            "nickcollision": self._on_nick_taken,
+            "unavailresource": self._on_nick_taken,
+            "396": self._on_host_changed,
+            "nosuchnick": self._on_no_such_nick,
+            "privmsg": self._on_message,
+            "notice": self._on_message,
+            "nick": self._on_nick,
+            "quit": self._on_quit,
+            "pong": self._on_pong,
+            "error": self._on_error,
+            _CLOSED: self._on_closed,
+        }.items():
+            self._reactor.add_global_handler(event, handler)
+        self._reset()
+
+    def _reset(self) -> None:
+        """The state of a connection that has not begun."""
+        now = self._clock()
+        self._nick = self._wanted_nick
+        self._own_mask: str | None = None
+        self._features = Features()
+        self._queue: OutboundQueue[tuple[Command, str]] = OutboundQueue(self._pace)
+        self._choice = NickChoice(self._wanted_nick)
+        self._register_by = now + self._registration_timeout
+        self._welcomed_at: float | None = None
+        self._registered = False
+        self._quitting = False
+        self._last_heard = now
+        self._pinged_at: float | None = None
+        self._stuck_since: float | None = None
+        # Nobody else can guess it, so nobody else's notice is swallowed for ours.
+        self._probe = f"own mask {secrets.token_hex(8)}"
+
+    # ---- what the caller sees
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, registered or not yet."""
+        return bool(self._server.connected)
+
+    @property
+    def registered(self) -> bool:
+        """Whether `ready` was called and the connection still stands: `send` can work."""
+        return self._registered
+
+    @property
+    def nick(self) -> str:
+        """The nick that the server knows us by; before registration the one that was wanted."""
+        return self._nick
+
+    @property
+    def own_mask(self) -> str | None:
+        """nick!user@host as others see us, hence as it stands before every line of ours; None while
+        unknown.
+        """
+        return self._own_mask
+
+    @property
+    def features(self) -> Features:
+        """What the server has said about itself."""
+        return self._features
+
+    @property
+    def errors(self) -> int:
+        """Exceptions caught so far, the listener's and those over lines from the server; for a health
+        report.
+        """
+        return self._listener_errors + self._server.bad_lines
+
+    def connect(self) -> None:
+        """Open the connection and begin to register; `ready` follows from `process`.
+
+        Raises ConnectionFailed, UsageError when there is a connection already. After a disconnect it may be
+        called again, and starts from nothing: lines not sent until then are gone.
+        """
+        if self.connected:
+            raise UsageError(f"There already is a connection to {self.address}: quit it first.")
+        self._reset()
+        sock = open_socket(self.address, self._connect_timeout, self._tls_context)
+        self._reset()  # connecting took time, which must not count as silence
+        self._server.start(sock, self.address, self._nick, self._username, self._realname)
+
+    def process(self, timeout: float, also: Iterable[Waitable] = ()) -> list[Waitable]:
+        """One turn: wait at most `timeout` seconds for something to do, and do it.
+
+        `also` are further descriptors to wait for (a terminal, a wake-up pipe); returned are those that can
+        be read. Returns early whenever anything happened. Without a connection it only waits for `also`.
+        """
+        server = self._server
+        others = list(also)
+        sock = server.socket
+        if sock is None:
+            return select.select(others, [], [], max(0.0, timeout))[0]
+        # Decrypted input inside the TLS layer, where select cannot see it.
+        waiting = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        wait = 0.0 if waiting else max(0.0, min(timeout, self._next_moment() - self._clock()))
+        readable, _, _ = select.select([*others, sock], [sock] if server.unsent else [], [], wait)
+        if waiting or any(item is sock for item in readable):
+            self._reactor.process_data([sock])
+        self._let_lines_out()
+        self._watch()
+        server.flush()
+        return [item for item in readable if item is not sock]
+
+    def send(self, target: str, lines: Sequence[str], command: Command = "PRIVMSG") -> bool:
+        """Queue the lines of one message to one target; they leave in order and nothing of ours comes
+        between.
+
+        False, with nothing queued, when not registered, when the queue is full, when the target is not
+        exactly one recipient, or when a line is longer than 512 bytes with its command and CRLF or holds CR,
+        LF or NUL.
+        """
+        if not self._registered or not _TARGET.fullmatch(target):
+            return False
+        try:
+            for line in lines:
+                self._server._prep_message(f"{command} {target} :{line}")
+        except ValueError as error:
+            _log.error("a message that may not be sent was refused: %s", type(error).__name__)
+            return False
+        return self._queue.offer(target, [(command, line) for line in lines])
+
+    def quit(self, reason: str = "", *, flush_for: float = 5.0) -> None:
+        """Let queued lines out for at most `flush_for` seconds, as fast as the pace allows, then QUIT and
+        close.
+
+        The listener hears nothing more, `disconnected` included. Without a connection it does nothing.
+        """
+        self._quitting = True
+        deadline = time.monotonic() + flush_for
+        while self.connected and len(self._queue) and (left := deadline - time.monotonic()) > 0:
+            self.process(left)
+        self._queue.clear()
+        if self.connected:
+            self._server.send_raw(f"QUIT :{plain(reason)}")
+        # Waiting for the server to close: a socket closed with input unread resets the connection, and the
+        # reset can overtake the lines just written.
+        deadline = time.monotonic() + _QUIT_PATIENCE
+        while self.connected and (left := deadline - time.monotonic()) > 0:
+            self.process(left)
+        self._server.disconnect()
+
+    # ---- one turn
+
+    def _let_lines_out(self) -> None:
+        now = self._clock()
+        if self._registered and len(self._server.unsent) < _UNSENT_ENOUGH:
+            for target, (command, line) in self._queue.due(now):
+                try:
+                    self._server.send_items(command, target, f":{line}")
+                # `send` checked the line; it can have grown too long since if its target took a longer nick.
+                except ValueError as error:
+                    _log.error("a line was not sent: %s", type(error).__name__)
+                if not self.connected:
+                    return
+        progress = self._server.flush()
+        if not self._server.unsent:
+            self._stuck_since = None
+        elif progress or self._stuck_since is None:
+            self._stuck_since = now
+
+    def _next_moment(self) -> float:
+        """When, by our clock, there is something to do even if nothing arrives."""
+        moments = [self._stuck_since + self._drop_after if self._stuck_since is not None else None]
+        if not self._registered:
+            moments.append(self._register_by)
+            if self._welcomed_at is not None:
+                moments.append(self._welcomed_at + _WELCOME_PATIENCE)
+        else:
+            if len(self._server.unsent) < _UNSENT_ENOUGH:
+                moments.append(self._queue.next_due(self._clock()))
+            if self._pinged_at is None:
+                moments.append(self._last_heard + self._ping_after)
+            else:
+                moments.append(self._pinged_at + self._drop_after - self._ping_after)
+        return min(moment for moment in moments if moment is not None)
+
+    def _watch(self) -> None:
+        """Do what is due because nothing happened."""
+        if not self.connected:
+            return
+        now = self._clock()
+        if self._stuck_since is not None and now >= self._stuck_since + self._drop_after:
+            self._server.disconnect(_STOPPED_READING)
+        elif not self._registered:
+            if self._welcomed_at is not None and now >= self._welcomed_at + _WELCOME_PATIENCE:
+                self._become_ready()
+            elif now >= self._register_by:
+                self._server.disconnect(
+                    "was given up, because the server did not let us in within "
+                    f"{self._registration_timeout:g} seconds: check the address, and whether this port "
+                    "expects TLS"
+                )
+        elif self._pinged_at is None:
+            if now >= self._last_heard + self._ping_after:
+                self._pinged_at = now
+                self._server.ping("alive")
+        elif now >= self._pinged_at + self._drop_after - self._ping_after:
+            self._server.disconnect(
+                f"was given up, because the server has not answered for {self._drop_after:g} seconds: "
+                "connect again"
+            )
+
+    def _tell(self, hear: Callable[..., None], *arguments: object) -> None:
+        if self._quitting:
+            return
+        try:
+            hear(*arguments)
+        # A mistake in the listener over one message must not take down the conversations with everybody else.
+        except Exception as error:
+            self._listener_errors += 1
+            _log.error("the listener failed over an event: %s", type(error).__name__)
+
+    # ---- what the server says; event.arguments holds all parameters of the line
+
+    def _on_any(self, _connection: object, event: Any) -> None:
+        self._last_heard = self._clock()
+        source: irc.client.NickMask = event.source
+        if self._welcomed_at is not None and source.nick == self._nick and "!" in source:
+            self._learn_mask(str(source))
+
+    def _on_welcome(self, _connection: object, event: Any) -> None:
+        if self._welcomed_at is None and event.arguments and _TARGET.fullmatch(event.arguments[0]):
+            # Not the nick that was asked for: some servers cut a long one without a word.
+            self._nick = event.arguments[0]
+            self._welcomed_at = self._clock()
+
+    def _on_features(self, _connection: object, event: Any) -> None:
+        self._features = self._features.updated(event.arguments[1:])
+
+    def _on_end_of_motd(self, _connection: object, _event: object) -> None:
+        if self._welcomed_at is not None and not self._registered:
+            self._become_ready()
+
+    def _become_ready(self) -> None:
+        self._registered = True
+        self._last_heard = self._clock()
+        self._server.notice(self._nick, self._probe)
+        self._tell(self._listener.ready)
+
+    def _on_nick_taken(self, _connection: object, event: Any) -> None:
+        if self._welcomed_at is None:
+            self._ask_for(self._choice.after_taken(event.arguments[1] if len(event.arguments) > 1 else ""))
+
+    def _on_nick_refused(self, _connection: object, _event: object) -> None:
+        if self._welcomed_at is None:
+            self._ask_for(self._choice.after_refused())
+
+    def _ask_for(self, nick: str | None) -> None:
+        if nick is None:
+            self._server.disconnect(
+                f"was given up, because the server accepts neither the nick {self._wanted_nick} nor one like "
+                "it: choose another nick"
+            )
+        else:
+            self._server.nick(nick)
+
+    def _learn_mask(self, mask: str) -> None:
+        if mask != self._own_mask:
+            self._own_mask = mask
+            self._tell(self._listener.own_mask_changed)
+
+    def _on_host_changed(self, _connection: object, event: Any) -> None:
+        if self._own_mask is None or len(event.arguments) < 2:
+            return
+        host = event.arguments[1]
+        if re.fullmatch(r"[^\s!@]+@[^\s!@]+", host):
+            self._learn_mask(f"{self._nick}!{host}")
+        elif re.fullmatch(r"[^\s!@]+", host):
+            self._learn_mask(f"{self._own_mask.rpartition('@')[0]}@{host}")
+
+    def _on_no_such_nick(self, _connection: object, event: Any) -> None:
+        if len(event.arguments) >= 2 and event.arguments[1][:1] not in self._features.chantypes:
+            self._forget(event.arguments[1], event.arguments[-1])
+
+    def _on_message(self, _connection: object, event: Any) -> None:
+        source: irc.client.NickMask = event.source
+        if not self._registered or not source or len(event.arguments) < 2:
+            return
+        target, text = event.arguments[:2]
+        if source.nick == self._nick and text == self._probe:
+            return
+        command: Command = "PRIVMSG" if event.type == "privmsg" else "NOTICE"
+        self._tell(
+            self._listener.message,
+            IncomingMessage(source.nick, str(source), target, text, command, event.tags),
+        )
+
+    def _on_nick(self, _connection: object, event: Any) -> None:
+        old = event.source.nick
+        if not old or not event.arguments or not _TARGET.fullmatch(event.arguments[0]):
+            return
+        new = event.arguments[0]
+        if old == self._nick:
+            self._nick = new
+            if self._own_mask is not None:
+                self._learn_mask(f"{new}!{self._own_mask.partition('!')[2]}")
+        else:
+            self._queue.rename(self._same_nick(old), new)
+        if self._registered:
+            self._tell(self._listener.nick_changed, old, new)
+
+    def _on_quit(self, _connection: object, event: Any) -> None:
+        nick = event.source.nick
+        if nick and nick != self._nick:
+            self._forget(nick, event.arguments[0] if event.arguments else "")
+
+    def _forget(self, nick: str, reason: str) -> None:
+        self._queue.discard(self._same_nick(nick))
+        self._tell(self._listener.gone, nick, reason)
+
+    def _same_nick(self, nick: str) -> Callable[[str], bool]:
+        """Whether a target, in whatever capitals our user wrote it, is this nick for the server."""
+        folded = fold(nick, self._features)
+        return lambda target: fold(target, self._features) == folded
+
+    def _on_pong(self, _connection: object, _event: object) -> None:
+        self._pinged_at = None
+
+    def _on_error(self, _connection: object, event: Any) -> None:
+        said = plain(event.arguments[-1]) if event.arguments else ""
+        self._server.disconnect(f"was closed by the server ({said or 'no reason given'}): connect again")
+
+    def _on_closed(self, _connection: object, event: Any) -> None:
+        self._registered = False
+        self._queue.clear()
+        what = event.arguments[0]
+        self._tell(self._listener.disconnected, f"The connection to {self.address} {what}.")
+
+
+def _fits_registration(word: str) -> bool:
+    """Whether `word` can be a nick or a user name as far as the line that carries it is concerned."""
+    return bool(_TARGET.fullmatch(word)) and plain(word) == word and len(word.encode()) <= 100

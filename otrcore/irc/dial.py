@@ -1,0 +1,139 @@
+"""Where a server is, and how a socket to it comes about: found, connected, with TLS, within a time limit.
+
+Every way in which that can fail has its own sentence, because each needs something else from the user. The
+socket that comes out never blocks.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+
+from ..errors import ConnectionFailed
+
+PORT = 6667
+TLS_PORT = 6697
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where a server listens. Written HOST:PORT, an IPv6 address in brackets."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    @classmethod
+    def parse(cls, text: str, tls: bool = False) -> ServerAddress:
+        """Read HOST[:PORT]; ValueError, with one sentence for the user, when that is not what `text` is."""
+        match = re.fullmatch(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>.*))?", text)
+        host = (match["host"] or match["ipv6"]) if match else ""
+        if match is None or plain(host) != host or " " in host:
+            raise ValueError(
+                f"{text!r} is not a server: write HOST or HOST:PORT, an IPv6 address as [::1]:6667."
+            )
+        digits = match["port"]
+        if digits is None:
+            return cls(host, TLS_PORT if tls else PORT, tls)
+        # isascii: isdigit alone accepts digits of other scripts. The length keeps int() from a huge text.
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) < 65536):
+            raise ValueError(f"{digits!r} is not a port: write a number from 1 to 65535, or leave it out.")
+        return cls(host, int(digits), tls)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def plain(text: str) -> str:
+    """`text` as it may stand in a sentence on a terminal or in a parameter: printable and at most 200
+    characters.
+    """
+    return "".join(character for character in text if character.isprintable())[:200]
+
+
+def words(error: OSError) -> str:
+    """What the system or the TLS library calls this error."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "TLS error").replace("_", " ").lower()
+    return error.strerror or type(error).__name__
+
+
+def open_socket(address: ServerAddress, timeout: float, context: ssl.SSLContext | None) -> socket.socket:
+    """A connected socket, with TLS if the address says so, that does not block. Raises ConnectionFailed."""
+    # Real time, whatever clock the connection has: it is the network that is waited for.
+    deadline = time.monotonic() + timeout
+    sock = _open_tcp(address, deadline, timeout)
+    try:
+        if address.tls:
+            sock = _start_tls(sock, address, deadline, timeout, context or ssl.create_default_context())
+        # A time-out that stays on the socket would turn up as an error in the middle of a quiet connection.
+        sock.setblocking(False)
+    except BaseException:  # Ctrl-C during a handshake included: the socket has no other owner yet
+        sock.close()
+        raise
+    return sock
+
+
+def _open_tcp(address: ServerAddress, deadline: float, timeout: float) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    # UnicodeError: a name that no DNS label can hold, such as one with two dots in a row.
+    except (OSError, UnicodeError) as error:
+        raise ConnectionFailed(
+            f"The name of the server {address} was not found: check its spelling and your network."
+        ) from error
+    last: OSError = TimeoutError()
+    for family, kind, protocol, _, place in found:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:  # an address family that this machine does not have
+            last = error
+            continue
+        try:
+            sock.settimeout(left)
+            sock.connect(place)
+            # Lines are small and wait for nothing: without this each waits for the acknowledgement of the
+            # last.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        except OSError as error:
+            sock.close()
+            last = error
+        except BaseException:  # Ctrl-C while connecting: the socket has no other owner yet
+            sock.close()
+            raise
+    if isinstance(last, ConnectionRefusedError):
+        sentence = f"Nothing accepts connections at {address}: check the port, and that the server runs."
+    elif isinstance(last, TimeoutError):
+        sentence = f"{address} did not answer within {timeout:g} seconds: check the address, or try later."
+    else:
+        sentence = f"{address} cannot be reached ({words(last)}): check the address and your network."
+    raise ConnectionFailed(sentence) from last
+
+
+def _start_tls(
+    sock: socket.socket, address: ServerAddress, deadline: float, timeout: float, context: ssl.SSLContext
+) -> ssl.SSLSocket:
+    try:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        return context.wrap_socket(sock, server_hostname=address.host)
+    except ssl.SSLCertVerificationError as error:
+        raise ConnectionFailed(
+            f"The TLS certificate of {address} is not trusted ({plain(error.verify_message)}): if you know "
+            "that it is the right server, name its certificate in the environment variable SSL_CERT_FILE."
+        ) from error
+    except TimeoutError as error:
+        raise ConnectionFailed(
+            f"{address} did not answer the TLS handshake within {timeout:g} seconds: check that this port "
+            "expects TLS."
+        ) from error
+    except OSError as error:
+        raise ConnectionFailed(
+            f"{address} refused the TLS handshake ({words(error)}): check that this port expects TLS."
+        ) from error

@@ -1,0 +1,50 @@
+"""Lines that arrive whole: what fits once the server has put the sender in front, and cutting to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+MAX_LINE_BYTES = 510
+"""Bytes of a line as delivered, without CR LF and without IRCv3 tags (RFC 2812 section 2.3)."""
+
+WORST_USER = 11
+WORST_HOST = 63
+"""Longest user and host parts that servers show; taken until our own are known."""
+
+_LINE_BREAKS = str.maketrans("", "", "\r\n\0")
+
+
+def one_line(text: str) -> str:
+    """Return the text without CR, LF and NUL, any of which some server takes for the end of a command."""
+    return text.translate(_LINE_BREAKS)
+
+
+def display_lines(text: str) -> tuple[str, ...]:
+    """Return a received text as lines to show; other clients do send texts of several lines."""
+    return tuple(one_line(line) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+
+
+def text_limit(nick: str, own_mask: str | None, target: str, command: str = "PRIVMSG") -> int:
+    """Return how many bytes of text reach the target whole.
+
+    `own_mask` is nick!user@host as others see it; while unknown, the longest one possible is assumed.
+    """
+    sender = len(own_mask.encode()) if own_mask else len(nick.encode()) + 2 + WORST_USER + WORST_HOST
+    return MAX_LINE_BYTES - len(":") - sender - len(f" {command} {target} :".encode())
+
+
+def split_text(text: str, limit: int) -> Iterator[str]:
+    """Cut a text into pieces of at most `limit` bytes of UTF-8, at blanks where that wastes little."""
+    rest = text.encode(errors="replace")
+    while len(rest) > limit:
+        stop = limit
+        while rest[stop] & 0xC0 == 0x80:  # a continuation byte: the character began before it
+            stop -= 1
+        blank = rest.rfind(b" ", stop - stop // 4, stop + 1)
+        if blank > 0:
+            yield rest[:blank].decode()
+            rest = rest[blank + 1 :]
+        else:
+            yield rest[:stop].decode()
+            rest = rest[stop:]
+    yield rest.decode()

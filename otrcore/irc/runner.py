@@ -1,0 +1,200 @@
+"""One IrcHost on one Connection: what the bot and the terminal client have in common.
+
+The runner carries actions out and asks for verdicts; what people see is the screen's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from ..account import Account
+from ..errors import OtrcoreError
+from ..model import Fingerprint, MessageState
+from .connection import Connection, IncomingMessage
+from .dial import ServerAddress
+from .host import Action, IrcHost, Send, ShowMessage, ShowNote, Verdict
+from .lines import one_line, split_text, text_limit
+from .pacing import Pace
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
+
+    Waitable = TypeVar("Waitable", bound=FileDescriptorLike)
+
+CTCP_FRAME = "\x01"
+_ACTION_FRAME = len("\x01ACTION \x01")
+
+
+class Screen(Protocol):
+    """Shows what happens; called from within `Runner.process` and the runner's commands."""
+
+    def ready(self) -> None:
+        """Connected and able to talk."""
+
+    def plain(self, message: IncomingMessage) -> None:
+        """A message that has nothing to do with OTR."""
+
+    def show(self, action: ShowMessage | ShowNote) -> None:
+        """What the OTR host wants shown."""
+
+    def disconnected(self, reason: str) -> None:
+        """The connection is lost."""
+
+
+class Runner:
+    """A person, or a bot, on one server."""
+
+    def __init__(
+        self,
+        address: ServerAddress,
+        nick: str,
+        screen: Screen,
+        account_for: Callable[[str], Account],
+        *,
+        realname: str,
+        pace: Pace = Pace.DEFAULT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """ValueError for a nick that cannot be sent.  `clock` must be the accounts' too."""
+        self._screen = screen
+        self._clock = clock
+        self._host = IrcHost(address.host, account_for, self._do)
+        self._connection = Connection(
+            address, nick, self, realname=realname, username="otrcore", pace=pace, clock=clock
+        )
+        self._failure: OtrcoreError | None = None
+
+    def connect(self) -> None:
+        """Open the connection; ConnectionFailed."""
+        self._connection.connect()
+
+    @property
+    def nick(self) -> str:
+        """Our nick."""
+        return self._connection.nick
+
+    @property
+    def network(self) -> str:
+        """Canonical name of the network; empty before `Screen.ready`."""
+        return self._host.network
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Our fingerprint on this network; None before `Screen.ready`."""
+        return self._host.fingerprint
+
+    @property
+    def registered(self) -> bool:
+        """Whether we can talk: true from `Screen.ready` to `Screen.disconnected`."""
+        return self._connection.registered
+
+    def process(self, timeout: float, also: Iterable[Waitable] = ()) -> list[Waitable]:
+        """Handle what happens within `timeout` seconds, and return which of `also` can be read.
+
+        Raises what keeps us from working at all (StoreError).
+        """
+        next_tick = self._host.next_tick
+        if next_tick is not None:
+            timeout = min(timeout, max(0.0, next_tick - self._clock()))
+        readable = self._connection.process(timeout, also)
+        if self._failure is not None:
+            raise self._failure
+        if next_tick is not None and self._clock() >= next_tick:
+            self._host.tick()
+        return readable
+
+    def state(self, nick: str) -> MessageState:
+        """Return the message state of a conversation."""
+        return self._host.state(nick)
+
+    def say(self, target: str, text: str) -> None:
+        """Send a text to a nick, protected as the conversation asks."""
+        text = one_line(text)
+        for decision in self._host.outgoing(target, text):
+            if decision.verdict is Verdict.PASS:
+                self._send_plain(decision.target, text)
+            self._do(decision.actions, typed=text)
+
+    def act(self, target: str, text: str) -> None:
+        """Send what `/me` sends."""
+        self.say(target, f"{CTCP_FRAME}ACTION {text}{CTCP_FRAME}")
+
+    def start(self, nick: str) -> None:
+        """Ask for an encrypted conversation."""
+        self._do(self._host.start(nick))
+
+    def end(self, nick: str) -> None:
+        """End the encrypted conversation."""
+        self._do(self._host.end(nick))
+
+    def status(self, nick: str) -> None:
+        """Show how a conversation stands."""
+        self._do(self._host.status(nick))
+
+    def close(self, reason: str) -> None:
+        """End every encrypted conversation and leave the server; takes a few seconds at most."""
+        if self._connection.registered:
+            self._do(self._host.shutdown())
+        self._connection.quit(reason)
+
+    def ready(self) -> None:
+        """Take over nick and features; without keys there is no going on."""
+        try:
+            self._host.connected(self._connection.nick, self._connection.features)
+        except OtrcoreError as error:
+            self._failure = error
+            return
+        self._screen.ready()
+
+    def message(self, message: IncomingMessage) -> None:
+        """Ask the host about a private message; everything else is plain."""
+        decision = self._host.incoming(message.sender, message.target, message.text, message.command)
+        if decision.verdict is Verdict.PASS:
+            self._screen.plain(message)
+        elif decision.verdict is Verdict.REPLACE:
+            self._screen.plain(_with_text(message, decision.text or ""))
+        self._do(decision.actions)
+
+    def nick_changed(self, old: str, new: str) -> None:
+        """Let conversations follow."""
+        self._host.nick_changed(old, new)
+
+    def gone(self, nick: str, reason: str) -> None:
+        """Let the conversation with somebody who has left end."""
+        self._do(self._host.gone(nick))
+
+    def own_mask_changed(self) -> None:
+        """Fit lines to what now stands before them."""
+        self._host.mask_changed(self._connection.nick, self._connection.own_mask)
+
+    def disconnected(self, reason: str) -> None:
+        """Tell it."""
+        self._screen.disconnected(reason)
+
+    def _send_plain(self, target: str, text: str) -> None:
+        room = text_limit(self._connection.nick, self._connection.own_mask, target)
+        if text.startswith(CTCP_FRAME + "ACTION ") and text.endswith(CTCP_FRAME):
+            content = text[len("\x01ACTION ") : -1]
+            pieces = [f"\x01ACTION {piece}\x01" for piece in split_text(content, room - _ACTION_FRAME)]
+        else:
+            pieces = list(split_text(text, room))
+        if not self._connection.send(target, pieces):
+            self._not_sent(target, text)
+
+    def _do(self, actions: Sequence[Action], typed: str | None = None) -> None:
+        for action in actions:
+            if not isinstance(action, Send):
+                self._screen.show(action)
+            elif not self._connection.send(action.target, action.lines):
+                self._not_sent(action.target, typed)
+
+    def _not_sent(self, target: str, typed: str | None) -> None:
+        why = "too much is waiting to be sent" if self._connection.connected else "there is no connection"
+        note = ShowNote(target, (f"Not sent to {target}: {why}. Try again later.",), typed=typed)
+        self._screen.show(note)
+
+
+def _with_text(message: IncomingMessage, text: str) -> IncomingMessage:
+    return IncomingMessage(message.sender, message.mask, message.target, text, message.command, message.tags)

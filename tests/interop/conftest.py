@@ -1,0 +1,35 @@
+"""The `libotr` fixture: peers for one test, closed after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.interop.oracle import BINARY, LibotrPeer
+from tests.support import require
+
+
+class LibotrFactory(Protocol):
+    """Makes a peer that has its key already."""
+
+    def __call__(self, account: str = ..., policy: str = ..., *, mms: int = ...) -> LibotrPeer: ...
+
+
+@pytest.fixture
+def libotr() -> Iterator[LibotrFactory]:
+    """A factory of libotr peers, by account name, policy and longest line."""
+    program = Path(require(str(BINARY)))
+    peers: list[LibotrPeer] = []
+
+    def make(account: str = "alice", policy: str = "v2+v3", *, mms: int = 0) -> LibotrPeer:
+        peer = LibotrPeer(account, policy, mms=mms, program=program)
+        peers.append(peer)
+        peer.genkey()
+        return peer
+
+    yield make
+    for peer in peers:
+        peer.close()
