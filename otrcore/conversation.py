@@ -119,7 +119,7 @@ class Conversation:
         While an encrypted conversation is being set up nothing goes out plain: who asks
         for one does not want the next line to be read by others.
         """
-        if self.state is MessageState.PLAINTEXT and self.starting:
+        if self.starting and self.state is not MessageState.ENCRYPTED:
             return [NotSent(text, HeldBack.STARTING)]
         return self._session.send(text)
 
@@ -143,7 +143,7 @@ class Conversation:
         try:
             return self._receive(line, self._clock())
         except PeerError as error:
-            return [Rejected(error.reason, had_text=error.reason is Reason.NO_SESSION)]
+            return [Rejected(error.reason)]
 
     def tick(self) -> list[Event]:
         """Do what time asks for; to be called at `next_tick`."""

@@ -39,9 +39,6 @@ class Channel(Protocol):
     def decrypt(self, raw: bytes, header: Header) -> Plaintext:
         """Return what a data message holds; PeerError, and nothing changes, if it is not a good one."""
 
-    def may_ignore(self, raw: bytes) -> bool:
-        """Whether an unreadable message says itself that nobody need be told of its loss."""
-
     def used_mac_keys(self) -> bytes:
         """Return the receiving MAC keys that were used and not revealed yet, one after the other."""
 

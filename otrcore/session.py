@@ -35,6 +35,7 @@ from .wire.header import (
     SMALLEST_INSTANCE_TAG,
     Header,
     MessageType,
+    is_ignorable,
     parse_header,
     version_of,
 )
@@ -132,7 +133,7 @@ class Session:
                     return [NotSent(text, HeldBack.TOO_LARGE)]
                 return [self._transmit(channel.encrypt(content))]
             case Finished():
-                return [NotSent(text, HeldBack.STARTING if self.starting else HeldBack.FINISHED)]
+                return [NotSent(text, HeldBack.FINISHED)]
             case Plaintext():
                 return [Transmit((text,), plain=True)]
 
@@ -163,16 +164,15 @@ class Session:
     def _receive_data(self, raw: bytes, header: Header) -> list[Event]:
         """Decrypt, or tell the peer that it was in vain."""
         if not isinstance(self._state, Encrypted):
-            # Flags stand at the same place in every version that we speak; libotr stays silent here too,
-            # as the message may be for another client of ours.
-            raise PeerError(Reason.NO_SESSION)
+            # No complaint to the peer, as by libotr: the message may be for another client of ours.
+            return [Rejected(Reason.NO_SESSION, had_text=not is_ignorable(raw))]
         channel = self._state.channel
         if header.version != channel.info.version:
             raise PeerError(Reason.VERSION, str(header.version))
         try:
             plaintext = channel.decrypt(raw, header)
         except PeerError as error:
-            if error.reason is Reason.OTHER_INSTANCE or channel.may_ignore(raw):
+            if error.reason is Reason.OTHER_INSTANCE or is_ignorable(raw):
                 raise
             return self._complain(error)
         events: list[Event] = []

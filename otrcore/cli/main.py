@@ -24,7 +24,7 @@ def demo(
         bool, typer.Option("--wire", help="Show every raw line that crosses the server.")
     ] = False,
 ) -> None:
-    """See an encrypted conversation, on an IRC server of its own; your own keys are not touched."""
+    """See an encrypted conversation, all on this machine."""
     from .demo import play
 
     play(data_dir, show_wire=wire)

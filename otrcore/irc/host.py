@@ -113,12 +113,12 @@ class IrcHost:
         """Our fingerprint on this network; None before `connected`."""
         return self._account.identity.fingerprint if self._account is not None else None
 
-    def connected(self, nick: str, features: Features) -> None:
+    def connected(self, nick: str, features: Features, mask: str | None = None) -> None:
         """Registered under this nick with a server of these features; StoreError if keys cannot be had."""
         network = network_name(features, self._client_name)
         if self._account is None or network != self._network:
             self._account = self._account_for(network)
-        self._network, self._nick, self._features, self._mask = network, nick, features, None
+        self._network, self._nick, self._features, self._mask = network, nick, features, mask
 
     def mask_changed(self, nick: str, mask: str | None) -> None:
         """Our own nick and nick!user@host, as others see them, are now these."""
@@ -181,10 +181,11 @@ class IrcHost:
             del self._names[old_key]
             self._names[new_key] = new
 
-    def gone(self, nick: str) -> list[Action]:
-        """Somebody has left the network: whoever comes under that nick next is somebody else."""
+    def gone(self, nick: str, reason: str) -> list[Action]:
+        """Somebody is not on the network (any more): whoever comes under that nick next is somebody else."""
+        note = ShowNote(nick, (f"{nick} is not there: {one_line(reason) or 'no reason given'}.",))
         talk = self._find(fold(nick, self._features))
-        return self._act(talk, talk.lose()) if talk else []
+        return [note, *self._act(talk, talk.lose())] if talk else [note]
 
     def shutdown(self) -> list[Action]:
         """End every encrypted conversation properly, as the client is about to leave."""
@@ -295,7 +296,7 @@ class IrcHost:
                     shown = text.removeprefix(ACTION_PREFIX) if is_action else text
                     actions.append(ShowMessage(nick, display_lines(shown), protection, is_action))
                 case _:
-                    lines = texts.explain(event, nick)
+                    lines = texts.explain(event, nick, talk.state)
                     typed = event.text if isinstance(event, NotSent) else None
                     if lines:
                         actions.append(ShowNote(nick, lines, event, typed))

@@ -142,7 +142,8 @@ class Runner:
     def ready(self) -> None:
         """Take over nick and features; without keys there is no going on."""
         try:
-            self._host.connected(self._connection.nick, self._connection.features)
+            connection = self._connection
+            self._host.connected(connection.nick, connection.features, connection.own_mask)
         except OtrcoreError as error:
             self._failure = error
             return
@@ -162,8 +163,8 @@ class Runner:
         self._host.nick_changed(old, new)
 
     def gone(self, nick: str, reason: str) -> None:
-        """Let the conversation with somebody who has left end."""
-        self._do(self._host.gone(nick))
+        """Let the conversation with somebody who is not there end."""
+        self._do(self._host.gone(nick, reason))
 
     def own_mask_changed(self) -> None:
         """Fit lines to what now stands before them."""

@@ -32,12 +32,15 @@ _HELD_BACK = {
     HeldBack.TOO_LARGE: "Not sent: the text is too long for one message. Send it in parts.",
 }
 _HANDSHAKE_FAILED = {
-    HandshakeEnd.NO_ANSWER: "No encrypted conversation: {peer} did not answer, and may have no OTR. "
-    "What you type goes out unencrypted.",
-    HandshakeEnd.INCOMPLETE: "No encrypted conversation: {peer} stopped in the middle of the start. "
-    "/otr start to try again.",
-    HandshakeEnd.CANCELLED: "The start of an encrypted conversation with {peer} was cancelled. "
-    "What you type goes out unencrypted.",
+    HandshakeEnd.NO_ANSWER: "{peer} did not answer the request for OTR, and may not have it. ",
+    HandshakeEnd.INCOMPLETE: "{peer} stopped in the middle of the start. ",
+    HandshakeEnd.CANCELLED: "The start of an encrypted conversation with {peer} was cancelled. ",
+}
+_AS_IT_STANDS = {
+    MessageState.PLAINTEXT: "What you type goes out unencrypted. /otr start to try again.",
+    MessageState.ENCRYPTED: "The encrypted conversation goes on as before.",
+    MessageState.FINISHED: "Nothing is sent until you choose: /otr start to try again, "
+    "or /otr end to go on unencrypted.",
 }
 _REJECTED = {
     Reason.NO_SESSION: "{peer} sent an encrypted message, but there is no encrypted conversation here. "
@@ -49,18 +52,20 @@ _REJECTED = {
 _REJECTED_SILENTLY = {
     Reason.VERSION: "{peer} asked for an OTR version that is not in use here.",
     Reason.OTHER_INSTANCE: "{peer} sent a message for another client of yours.",
+    Reason.UNRECOGNIZED: "{peer} sent something that looks like OTR and is not: it is not shown.",
+    Reason.TOO_LARGE: "A message of {peer} was too long to be put together: ask for it in parts.",
 }
 
 
-def explain(event: Event, peer: str) -> tuple[str, ...]:
-    """Return the lines to show for an event; none where it speaks for itself."""
+def explain(event: Event, peer: str, state: MessageState) -> tuple[str, ...]:
+    """Return the lines to show for an event, after which the conversation is in `state`; perhaps none."""
     match event:
         case NotSent(_, reason):
             return (_HELD_BACK[reason].format(peer=peer),)
         case HandshakeStep(message, sent):
             return (f"{'Sent' if sent else 'Received'}: {message}, {_STEPS[message]}.",)
         case HandshakeFailed(reason):
-            return (_HANDSHAKE_FAILED[reason].format(peer=peer),)
+            return (_HANDSHAKE_FAILED[reason].format(peer=peer) + _AS_IT_STANDS[state],)
         case SessionOpened(info, refreshed):
             opening = "Secured with fresh keys" if refreshed else "Secured"
             return (
@@ -70,8 +75,8 @@ def explain(event: Event, peer: str) -> tuple[str, ...]:
             )
         case SessionEnded(by_peer=True):
             return (
-                f"{peer} has ended the encrypted conversation. Nothing is sent until you choose: "
-                "/otr start for a new one, or /otr end to go on unencrypted.",
+                f"{peer} has ended the encrypted conversation, or has left. Nothing is sent until you "
+                "choose: /otr start for a new one, or /otr end to go on unencrypted.",
             )
         case SessionEnded():
             return (f"The encrypted conversation with {peer} is over. What you type goes out unencrypted.",)

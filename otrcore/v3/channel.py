@@ -11,9 +11,9 @@ from ..errors import MalformedMessage, PeerError, Reason
 from ..model import SessionInfo
 from ..protocols import Plaintext
 from ..wire import codec, tlv
-from ..wire.codec import MAC_BYTES, Reader
-from ..wire.header import LENGTH, Header, MessageType
-from ..wire.messages3 import IGNORE_UNREADABLE, DataMessage, parse
+from ..wire.codec import MAC_BYTES
+from ..wire.header import IGNORE_UNREADABLE, Header, MessageType
+from ..wire.messages3 import DataMessage, parse
 from ..wire.tlv import Tlv
 from .ratchet import MAX_COUNTER, Ratchet
 
@@ -83,10 +83,6 @@ class DataChannel:
         self._ratchet.rotate(message.sender_keyid, message.recipient_keyid, message.next_dh)
         pair.received = message.counter
         return Plaintext(*tlv.split(plaintext))
-
-    def may_ignore(self, raw: bytes) -> bool:
-        """Whether the flag IGNORE_UNREADABLE is set; false for a message too short to have one."""
-        return len(raw) > LENGTH and bool(Reader(raw, LENGTH).byte() & IGNORE_UNREADABLE)
 
     def used_mac_keys(self) -> bytes:
         """Return the used MAC keys that were not revealed yet, 20 bytes each."""

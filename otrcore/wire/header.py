@@ -17,6 +17,9 @@ VERSION_3 = 3
 LENGTH = 11
 """Bytes of a version 3 header."""
 
+IGNORE_UNREADABLE = 0x01
+"""Flag of a data message whose loss nobody need be told of (heartbeat, disconnect)."""
+
 
 class MessageType:
     """The type byte of the encoded messages."""
@@ -62,3 +65,8 @@ def parse_header(raw: bytes) -> Header:
     """Read the header of an encoded version 3 message; MalformedMessage."""
     reader = Reader(raw)
     return Header(reader.short(), reader.byte(), reader.integer(), reader.integer())
+
+
+def is_ignorable(raw: bytes) -> bool:
+    """Whether a data message, readable or not, has the flag IGNORE_UNREADABLE behind its header."""
+    return len(raw) > LENGTH and bool(raw[LENGTH] & IGNORE_UNREADABLE)

@@ -145,9 +145,6 @@ class DataMessage:
         )
 
 
-IGNORE_UNREADABLE = 0x01
-"""Flag of a data message whose loss need not be told (heartbeat, disconnect)."""
-
 AkeMessage = DhCommit | DhKey | RevealSignature | Signature
 Message = AkeMessage | DataMessage
 
