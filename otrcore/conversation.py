@@ -84,8 +84,13 @@ class Conversation:
 
     @property
     def idle(self) -> bool:
-        """Whether a fresh object would do as well."""
-        return self.state is MessageState.PLAINTEXT and not self.starting and self._reassembler.empty
+        """Whether a fresh object would do as well: nothing is under way, and no fingerprint remembered."""
+        return (
+            self.state is MessageState.PLAINTEXT
+            and not self.starting
+            and self._reassembler.empty
+            and self._session.last_fingerprint is None
+        )
 
     @property
     def line_limit(self) -> int | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .errors import Reason
-from .model import Protection, SessionInfo
+from .model import Fingerprint, Protection, SessionInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,15 @@ class HandshakeFailed:
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """The conversation is encrypted from here on; `refreshed`, if it was already."""
+    """The conversation is encrypted from here on; `refreshed`, if it was already.
+
+    `changed_from` is the fingerprint that the peer had in the last session, where it was
+    another one: a new key, or another person.
+    """
 
     info: SessionInfo
     refreshed: bool
+    changed_from: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True)

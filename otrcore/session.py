@@ -24,7 +24,7 @@ from .events import (
     Transmit,
 )
 from .identity import Identity
-from .model import MessageState, Protection, SessionInfo
+from .model import Fingerprint, MessageState, Protection, SessionInfo
 from .policy import Policy
 from .protocols import Channel, KeyExchange, Outcome
 from .wire import text as wire_text
@@ -68,7 +68,16 @@ class Finished:
 class Session:
     """Everything that is encrypted, or about to be, with one peer."""
 
-    __slots__ = ("_exchange", "_identity", "_own_tag", "_policy", "_random", "_state", "line_limit")
+    __slots__ = (
+        "_exchange",
+        "_identity",
+        "_own_tag",
+        "_policy",
+        "_random",
+        "_state",
+        "last_fingerprint",
+        "line_limit",
+    )
 
     def __init__(self, identity: Identity, own_tag: int, policy: Policy, random: Random) -> None:
         self._identity = identity
@@ -78,6 +87,8 @@ class Session:
         self._state: Plaintext | Encrypted | Finished = Plaintext()
         self._exchange: tuple[int, KeyExchange] | None = None
         self.line_limit: int | None = None
+        self.last_fingerprint: Fingerprint | None = None
+        """The peer's, in the last session that there was."""
 
     @property
     def state(self) -> MessageState:
@@ -213,11 +224,12 @@ class Session:
         events: list[Event] = [self._transmit(raw) for raw in outcome.replies]
         events.extend(outcome.steps)
         if outcome.channel:
-            refreshed = isinstance(self._state, Encrypted)
-            if isinstance(self._state, Encrypted):
+            if refreshed := isinstance(self._state, Encrypted):
                 outcome.channel.reveal_later(self._state.channel.used_mac_keys())
+            info, last = outcome.channel.info, self.last_fingerprint
             self._state = Encrypted(outcome.channel)
-            events.append(SessionOpened(outcome.channel.info, refreshed))
+            self.last_fingerprint = info.their_fingerprint
+            events.append(SessionOpened(info, refreshed, None if last == info.their_fingerprint else last))
         if outcome.failed:
             events.append(HandshakeFailed(outcome.failed))
         return events

@@ -22,7 +22,7 @@ from ..wire.text import MARK, TAG_BASE
 from . import texts
 from .isupport import Features
 from .lines import display_lines, one_line, text_limit
-from .names import Payload, Recipient, Target, classify, fold, network_name
+from .names import SERVICES, Addressed, Payload, Recipient, Target, classify, fold, network_name
 
 MAX_CONVERSATIONS = 500
 
@@ -90,8 +90,13 @@ class IrcHost:
         client_name: str,
         account_for: Callable[[str], Account],
         sink: Callable[[Sequence[Action]], None],
+        services: frozenset[str] = SERVICES,
     ) -> None:
-        """`client_name` is what the client calls the network; `account_for` takes its canonical name."""
+        """`client_name` is what the client calls the network; `account_for` takes its canonical name.
+
+        `services` are folded nicks that are no persons, besides those that are named like it.
+        """
+        self._services = services
         self._client_name = client_name
         self._account_for = account_for
         self._sink = sink
@@ -136,7 +141,7 @@ class IrcHost:
 
     def outgoing(self, targets: str, text: str, command: str = "PRIVMSG") -> list[Decision]:
         """Judge a message that the user wants sent, once for each target; PASS means: send it as it is."""
-        addressed = classify(targets, one_line(text), self._features)
+        addressed = self._classify(targets, one_line(text))
         decisions = []
         for recipient in addressed.recipients:
             try:
@@ -209,7 +214,7 @@ class IrcHost:
         account = self._account
         if account is None or not self._is_own(target) or self._is_own(sender):
             return Decision(sender, Verdict.PASS)
-        addressed = classify(sender, text, self._features)
+        addressed = self._classify(sender, text)
         recipient = addressed.recipients[0] if addressed.recipients else None
         if recipient is None or recipient.kind is not Target.PERSON:
             return Decision(sender, Verdict.PASS)
@@ -245,7 +250,7 @@ class IrcHost:
         return Decision(name, Verdict.DROP, tuple(self._act(talk, events)))
 
     def _command(self, nick: str, command: Callable[[Conversation], list[Event]]) -> list[Action]:
-        recipients = classify(nick, "", self._features).recipients
+        recipients = self._classify(nick, "").recipients
         if len(recipients) != 1 or recipients[0].kind is not Target.PERSON:
             return [ShowNote(nick, (f"OTR works between two people, and {nick!r} is not one person.",))]
         if self._account is None:
@@ -255,6 +260,9 @@ class IrcHost:
             return self._act(talk, command(talk))
         except OtrcoreError as error:
             return [ShowNote(nick, (str(error),))]
+
+    def _classify(self, targets: str, text: str) -> Addressed:
+        return classify(targets, text, self._features, self._services)
 
     def _find(self, key: str) -> Conversation | None:
         if self._account is None or key not in self._account:

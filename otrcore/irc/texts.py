@@ -66,9 +66,14 @@ def explain(event: Event, peer: str, state: MessageState) -> tuple[str, ...]:
             return (f"{'Sent' if sent else 'Received'}: {message}, {_STEPS[message]}.",)
         case HandshakeFailed(reason):
             return (_HANDSHAKE_FAILED[reason].format(peer=peer) + _AS_IT_STANDS[state],)
-        case SessionOpened(info, refreshed):
+        case SessionOpened(info, refreshed, changed_from):
             opening = "Secured with fresh keys" if refreshed else "Secured"
+            warning = (
+                f"WARNING: {peer} had another key before ({changed_from}). It may be a new client, "
+                "or somebody else: ask by voice or in person before you go on.",
+            )
             return (
+                *(warning if changed_from else ()),
                 f"{opening}: the conversation with {peer} is encrypted (OTR version {info.version}).",
                 *identification(info, peer),
                 f"Not verified yet: compare the fingerprints with {peer} by voice or in person.",
