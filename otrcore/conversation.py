@@ -14,6 +14,7 @@ from .events import (
     Event,
     HandshakeEnd,
     HandshakeFailed,
+    HandshakeStep,
     HeldBack,
     NotSent,
     PeerComplained,
@@ -188,7 +189,7 @@ class Conversation:
                 return [PeerComplained(text[:MAX_COMPLAINT])]
             case Encoded(raw):
                 events = self._session.receive(raw, now)
-                if self._session.starting or self.state is MessageState.ENCRYPTED:
+                if any(isinstance(event, HandshakeStep) for event in events):
                     self._query_until = None
                 return events
             case _:

@@ -118,7 +118,10 @@ class Session:
 
     def start(self, version: int, now: float) -> list[Event]:
         """Begin a key exchange as the initiator."""
-        return self._apply(self._exchange_for(version).start(now))
+        exchange = self._exchange_for(version)
+        outcome = exchange.start(now)
+        self._exchange = version, exchange
+        return self._apply(outcome)
 
     def tick(self, now: float) -> list[Event]:
         """Let the key exchange look at the clock."""
@@ -133,7 +136,10 @@ class Session:
         self._check_tags(header)
         if header.type == MessageType.DATA:
             return self._receive_data(raw, header)
-        return self._apply(self._exchange_for(version).receive(raw, header, now))
+        exchange = self._exchange_for(version)
+        outcome = exchange.receive(raw, header, now)
+        self._exchange = version, exchange
+        return self._apply(outcome)
 
     def send(self, text: str) -> list[Event]:
         """Encrypt a text of the user, or say why not; the caller sends it itself in MSGSTATE_PLAINTEXT."""
@@ -213,11 +219,10 @@ class Session:
             raise PeerError(Reason.OTHER_INSTANCE)
 
     def _exchange_for(self, version: int) -> KeyExchange:
-        """Return the key exchange of this version, replacing one of another version."""
-        if self._exchange is None or self._exchange[0] != version:
-            exchange = suites.key_exchange(version, self._identity, self._own_tag, self._random)
-            self._exchange = version, exchange
-        return self._exchange[1]
+        """Return the key exchange of this version; one that is new is kept once it has done something."""
+        if self._exchange is not None and self._exchange[0] == version:
+            return self._exchange[1]
+        return suites.key_exchange(version, self._identity, self._own_tag, self._random)
 
     def _apply(self, outcome: Outcome) -> list[Event]:
         """Turn what the key exchange did into events; a finished one replaces the running conversation."""

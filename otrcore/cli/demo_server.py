@@ -235,19 +235,25 @@ class DemoClient(irc.server.IRCClient):  # type: ignore[misc]  # the library has
 
     def handle_quit(self, params: str) -> None:
         super().handle_quit(params)
+        # Before the client hears that it is over: whoever writes to it from then on gets a 401.
+        self._leave()
         self.send_queue.append(f"ERROR :Closing Link: {self.nick or '*'} ({params.removeprefix(':')})")
         raise self.Disconnect
 
     def finish(self) -> None:
         with self.server.lock:
-            for channel in self.channels.values():
-                if self in channel.clients:
-                    channel.clients.remove(self)
-                    self._send_to_others(f":{self.client_ident()} QUIT :Connection closed", channel)
-            if self.nick:
-                del self.server.clients[_folded(self.nick)]
+            self._leave()
         self._woken.close()
         self._wake.close()
+
+    def _leave(self) -> None:
+        """Take the client out of everything that it is in."""
+        for channel in self.channels.values():
+            if self in channel.clients:
+                channel.clients.remove(self)
+                self._send_to_others(f":{self.client_ident()} QUIT :Connection closed", channel)
+        if self.nick and self.server.clients.get(_folded(self.nick)) is self:
+            del self.server.clients[_folded(self.nick)]
 
 
 class DemoServer(irc.server.IRCServer):  # type: ignore[misc]  # the library has no types

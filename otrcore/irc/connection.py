@@ -63,6 +63,12 @@ _STOPPED_READING = "was given up, because the server has stopped reading: connec
 
 _TARGET = re.compile(r"[^\s\0:,][^\s\0,]*")
 """What may stand as a message's target: one parameter, one recipient."""
+_MASK = re.compile(r"[^\s!@]{1,100}![^\s!@]{1,50}@[^\s!@]{1,100}")
+"""nick!user@host, with room for more than any server uses: what is taken for our own must leave room for
+text.
+"""
+_MAX_NAME_BYTES = 100
+_MAX_QUIT_BYTES = 300
 
 _CLOSED = "connection closed"
 """Our own event. Not the library's `disconnect`: event names are the server's commands, and a server that
@@ -77,7 +83,9 @@ class IncomingMessage:
     """A PRIVMSG or NOTICE as the server delivered it."""
 
     sender: str
-    """Nick of the sender; the server's name when the server itself speaks."""
+    """Nick of the sender, or the server's name when the server itself speaks: one printable word of at most
+    100 bytes, and a possible target.
+    """
     mask: str
     """nick!user@host; equal to `sender` when the server itself speaks."""
     target: str
@@ -255,9 +263,9 @@ class Connection:
         ping_after: float = 60.0,
         drop_after: float = 120.0,
     ) -> None:
-        if not _fits_registration(nick):
+        if not _is_name(nick):
             raise ValueError(f"{nick!r} cannot be a nick: choose one word without commas and colons.")
-        if not _fits_registration(username):
+        if not _is_name(username):
             raise ValueError(
                 f"{username!r} cannot be a user name: choose one word without commas and colons."
             )
@@ -306,7 +314,7 @@ class Connection:
         self._reset()
 
     def _reset(self) -> None:
-        """The state of a connection that has not begun."""
+        """The state of a connection that begins now."""
         now = self._clock()
         self._nick = self._wanted_nick
         self._own_mask: str | None = None
@@ -367,9 +375,8 @@ class Connection:
         """
         if self.connected:
             raise UsageError(f"There already is a connection to {self.address}: quit it first.")
-        self._reset()
         sock = open_socket(self.address, self._connect_timeout, self._tls_context)
-        self._reset()  # connecting took time, which must not count as silence
+        self._reset()
         self._server.start(sock, self.address, self._nick, self._username, self._realname)
 
     def process(self, timeout: float, also: Iterable[Waitable] = ()) -> list[Waitable]:
@@ -424,7 +431,7 @@ class Connection:
             self.process(left)
         self._queue.clear()
         if self.connected:
-            self._server.send_raw(f"QUIT :{plain(reason)}")
+            self._server.send_raw(f"QUIT :{plain(reason).encode()[:_MAX_QUIT_BYTES].decode(errors='ignore')}")
         # Waiting for the server to close: a socket closed with input unread resets the connection, and the
         # reset can overtake the lines just written.
         deadline = time.monotonic() + _QUIT_PATIENCE
@@ -508,11 +515,11 @@ class Connection:
     def _on_any(self, _connection: object, event: Any) -> None:
         self._last_heard = self._clock()
         source: irc.client.NickMask = event.source
-        if self._welcomed_at is not None and source.nick == self._nick and "!" in source:
+        if self._welcomed_at is not None and source.nick == self._nick:
             self._learn_mask(str(source))
 
     def _on_welcome(self, _connection: object, event: Any) -> None:
-        if self._welcomed_at is None and event.arguments and _TARGET.fullmatch(event.arguments[0]):
+        if self._welcomed_at is None and event.arguments and _is_name(event.arguments[0]):
             # Not the nick that was asked for: some servers cut a long one without a word.
             self._nick = event.arguments[0]
             self._welcomed_at = self._clock()
@@ -548,7 +555,7 @@ class Connection:
             self._server.nick(nick)
 
     def _learn_mask(self, mask: str) -> None:
-        if mask != self._own_mask:
+        if mask != self._own_mask and _MASK.fullmatch(mask):
             self._own_mask = mask
             self._tell(self._listener.own_mask_changed)
 
@@ -556,9 +563,9 @@ class Connection:
         if self._own_mask is None or len(event.arguments) < 2:
             return
         host = event.arguments[1]
-        if re.fullmatch(r"[^\s!@]+@[^\s!@]+", host):
+        if "@" in host:  # some servers name the user too
             self._learn_mask(f"{self._nick}!{host}")
-        elif re.fullmatch(r"[^\s!@]+", host):
+        else:
             self._learn_mask(f"{self._own_mask.rpartition('@')[0]}@{host}")
 
     def _on_no_such_nick(self, _connection: object, event: Any) -> None:
@@ -567,7 +574,7 @@ class Connection:
 
     def _on_message(self, _connection: object, event: Any) -> None:
         source: irc.client.NickMask = event.source
-        if not self._registered or not source or len(event.arguments) < 2:
+        if not self._registered or not _is_name(source.nick) or len(event.arguments) < 2:
             return
         target, text = event.arguments[:2]
         if source.nick == self._nick and text == self._probe:
@@ -580,7 +587,7 @@ class Connection:
 
     def _on_nick(self, _connection: object, event: Any) -> None:
         old = event.source.nick
-        if not old or not event.arguments or not _TARGET.fullmatch(event.arguments[0]):
+        if not _is_name(old) or not event.arguments or not _is_name(event.arguments[0]):
             return
         new = event.arguments[0]
         if old == self._nick:
@@ -615,11 +622,12 @@ class Connection:
 
     def _on_closed(self, _connection: object, event: Any) -> None:
         self._registered = False
-        self._queue.clear()
         what = event.arguments[0]
         self._tell(self._listener.disconnected, f"The connection to {self.address} {what}.")
 
 
-def _fits_registration(word: str) -> bool:
-    """Whether `word` can be a nick or a user name as far as the line that carries it is concerned."""
-    return bool(_TARGET.fullmatch(word)) and plain(word) == word and len(word.encode()) <= 100
+def _is_name(word: str) -> bool:
+    """Whether `word` can be a nick, a user name or a server's name: printable, one recipient, and not so long
+    that no line could carry it. Not whether a server would like it.
+    """
+    return bool(_TARGET.fullmatch(word)) and plain(word) == word and len(word.encode()) <= _MAX_NAME_BYTES

@@ -66,14 +66,10 @@ def open_socket(address: ServerAddress, timeout: float, context: ssl.SSLContext 
     # Real time, whatever clock the connection has: it is the network that is waited for.
     deadline = time.monotonic() + timeout
     sock = _open_tcp(address, deadline, timeout)
-    try:
-        if address.tls:
-            sock = _start_tls(sock, address, deadline, timeout, context or ssl.create_default_context())
-        # A time-out that stays on the socket would turn up as an error in the middle of a quiet connection.
-        sock.setblocking(False)
-    except BaseException:  # Ctrl-C during a handshake included: the socket has no other owner yet
-        sock.close()
-        raise
+    if address.tls:
+        sock = _start_tls(sock, address, deadline, timeout, context or ssl.create_default_context())
+    # A time-out that stays on the socket would turn up as an error in the middle of a quiet connection.
+    sock.setblocking(False)
     return sock
 
 
@@ -105,9 +101,6 @@ def _open_tcp(address: ServerAddress, deadline: float, timeout: float) -> socket
         except OSError as error:
             sock.close()
             last = error
-        except BaseException:  # Ctrl-C while connecting: the socket has no other owner yet
-            sock.close()
-            raise
     if isinstance(last, ConnectionRefusedError):
         sentence = f"Nothing accepts connections at {address}: check the port, and that the server runs."
     elif isinstance(last, TimeoutError):

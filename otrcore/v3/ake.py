@@ -195,7 +195,11 @@ class Ake:
 
             # The hash of a Commit that is still ours to use can only have come from us.
             case (
-                (AwaitingDhKey(commit=own) | AwaitingRevealSignature(yielded=Yielded(commit=own))),
+                (
+                    AwaitingDhKey(commit=own)
+                    | AwaitingSignature(commit=own)
+                    | AwaitingRevealSignature(yielded=Yielded(commit=own))
+                ),
                 DhCommit(),
             ) if own.message.hashed_gx == message.hashed_gx:
                 raise PeerError(Reason.REFLECTED)
@@ -219,11 +223,14 @@ class Ake:
             # The same D-H Key again: our Reveal Signature was lost.  Another one is not ours.
             case AwaitingSignature(answer=answer), DhKey() if answer == message:
                 return self._enter(state, now, took=message, reply=state.reply)
-            # The peer answers a Commit that it should have let win, or be beaten: wait which it was.
+            # The instance that won answers our Commit all the same: wait whether it goes on with its own.
             case AwaitingRevealSignature(commit=old, yielded=Yielded() as yielded), DhKey() if (
                 old.header.sender_tag == header.sender_tag
             ):
                 return self._hold(state, yielded, message, now)
+            # Another instance knows of no other Commit than ours.
+            case AwaitingRevealSignature(yielded=Yielded(commit=own)), DhKey():
+                return self._reveal(own, message, now)
 
             case AwaitingRevealSignature(commit=old), RevealSignature() if (
                 old.header.sender_tag == header.sender_tag
