@@ -1,0 +1,244 @@
+"""Version 3 messages: reader and writer against hand-typed bytes, against each other, and against damage."""
+
+from __future__ import annotations
+
+import base64
+import tracemalloc
+from dataclasses import fields
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otrcore.errors import MalformedMessage, PeerError
+from otrcore.wire.codec import Reader
+from otrcore.wire.header import Header, is_ignorable, parse_header, version_of
+from otrcore.wire.keys import fingerprint, read_public_key, serialise_public_key
+from otrcore.wire.messages3 import DataMessage, DhCommit, DhKey, Message, RevealSignature, Signature, parse
+from tests.wire.hand_typed import MESSAGES, PUBLIC_KEY, PUBLIC_KEY_HEX, length_fields
+
+repeatable = settings(derandomize=True, deadline=None, max_examples=200)
+
+RAW = [(message, bytes.fromhex(text)) for message, text in MESSAGES]
+IDS = [f"{type(message).__name__}-{number}" for number, (message, _) in enumerate(MESSAGES)]
+each_message = pytest.mark.parametrize(("message", "raw"), RAW, ids=IDS)
+
+
+@each_message
+def test_written_as_typed_by_hand(message: Message, raw: bytes) -> None:
+    assert message.serialise() == raw
+
+
+@each_message
+def test_read_as_typed_by_hand(message: Message, raw: bytes) -> None:
+    assert parse(raw) == message
+    assert parse_header(raw) == message.header
+    assert version_of(raw) == 3
+
+
+@each_message
+def test_refused_when_cut_off_anywhere(message: Message, raw: bytes) -> None:
+    for length in range(len(raw)):
+        with pytest.raises(MalformedMessage):
+            parse(raw[:length])
+
+
+@each_message
+def test_refused_with_anything_behind_it(message: Message, raw: bytes) -> None:
+    for more in (b"\0", b"\xff", raw):
+        with pytest.raises(MalformedMessage):
+            parse(raw + more)
+
+
+WRONG_LENGTHS = [
+    pytest.param(raw[:at] + length.to_bytes(4, "big") + raw[at + 4 :], id=f"{name}-at-{at}-says-{length}")
+    for (message, raw), name in zip(RAW, IDS, strict=True)
+    for _, at in length_fields(message, raw)
+    for length in (0, 1, 2**31, 2**32 - 1)
+    if int.from_bytes(raw[at : at + 4], "big") != length
+]
+
+
+@pytest.mark.parametrize("damaged", WRONG_LENGTHS)
+def test_refused_with_a_wrong_length_and_nothing_reserved_on_its_word(damaged: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedMessage):
+            parse(damaged)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+LEADING_ZEROS = [
+    pytest.param(
+        raw[:at] + (int.from_bytes(raw[at : at + 4], "big") + 1).to_bytes(4, "big") + b"\0" + raw[at + 4 :],
+        id=name,
+    )
+    for (message, raw), name in zip(RAW, IDS, strict=True)
+    for kind, at in length_fields(message, raw)
+    if kind == "mpi"
+]
+
+
+@pytest.mark.parametrize("damaged", LEADING_ZEROS)
+def test_refused_with_a_leading_zero_in_an_mpi(damaged: bytes) -> None:
+    with pytest.raises(MalformedMessage, match="leading zero"):
+        parse(damaged)
+
+
+@pytest.mark.parametrize("kind", [0x00, 0x01, 0x04, 0x09, 0x0B, 0x10, 0x13, 0xFF])
+def test_unknown_types_are_refused(kind: int) -> None:
+    for _, raw in RAW:
+        with pytest.raises(MalformedMessage):
+            parse(raw[:2] + bytes((kind,)) + raw[3:])
+
+
+@pytest.mark.parametrize("length", [0, 15, 17, 32])
+def test_a_revealed_key_has_16_bytes(length: int) -> None:
+    message = RevealSignature(Header(3, 0x11, 256, 257), bytes(length), b"signature", bytes(20))
+    with pytest.raises(MalformedMessage):
+        parse(message.serialise())
+
+
+@pytest.mark.parametrize("length", [0, 20, 31, 33])
+def test_a_committed_hash_has_32_bytes(length: int) -> None:
+    message = DhCommit(Header(3, 0x02, 256, 257), b"encrypted", bytes(length))
+    with pytest.raises(MalformedMessage):
+        parse(message.serialise())
+
+
+def test_what_a_mac_covers_ends_with_the_encrypted_text() -> None:
+    data_messages = [(message, raw) for message, raw in RAW if isinstance(message, DataMessage)]
+    assert data_messages
+    for message, raw in data_messages:
+        behind = 20 + 4 + len(message.old_mac_keys)
+        assert message.authenticated() == raw[:-behind]
+
+
+def test_the_flag_stands_behind_the_header() -> None:
+    for message, raw in RAW:
+        if isinstance(message, DataMessage):
+            assert is_ignorable(raw) == (message.flags == 1)
+            assert is_ignorable(raw[:12]) == (message.flags == 1)
+            assert not is_ignorable(raw[:11])
+            assert not is_ignorable(raw[:11] + b"\xfe" + raw[12:])
+            assert is_ignorable(raw[:11] + b"\xff" + raw[12:])
+    assert not is_ignorable(b"")
+
+
+def test_the_specifications_own_data_message() -> None:
+    raw = base64.b64decode(
+        "AAMDJ+MVmSfjFZcAAAAAAQAAAAIAAADA1g5IjD1ZGLDVQEyCgCyn9hb"
+        "rL3KAbGDdzE2ZkMyTKl7XfkSxh8YJnudstiB74i4BzT0W2haClg6dMary/jo"
+        "9sMudwmUdlnKpIGEKXWdvJKT+hQ26h9nzMgEditLB8vjPEWAJ6gBXvZrY6ZQ"
+        "rx3gb4v0UaSMOMiR5sB7Eaulb2Yc6RmRnnlxgUUC2alosg4WIeFN951PLjSc"
+        "ajVba6dqlDi+q1H5tPvI5SWMN7PCBWIJ41+WvF+5IAZzQZYgNaVLbAAAAAAA"
+        "AAAEAAAAHwNiIi5Ms+4PsY/L2ipkTtquknfx6HodLvk3RAAAAAA=="
+    )
+    message = parse(raw)
+    assert isinstance(message, DataMessage)
+    assert message.header == Header(3, 0x03, 0x27E31599, 0x27E31597)
+    assert (message.flags, message.sender_keyid, message.recipient_keyid) == (0, 1, 2)
+    assert message.counter == 1
+    assert len(message.encrypted) == 7
+    assert message.next_dh.bit_length() > 1500
+    assert message.old_mac_keys == b""
+    assert message.serialise() == raw
+
+
+def test_a_public_key_as_typed_by_hand() -> None:
+    raw = bytes.fromhex(PUBLIC_KEY_HEX)
+    assert serialise_public_key(PUBLIC_KEY) == raw
+    reader = Reader(raw + b"after")
+    assert read_public_key(reader) == PUBLIC_KEY
+    assert reader.rest() == b"after"
+
+
+def test_a_public_key_is_refused_cut_off_anywhere_of_another_type_or_with_a_leading_zero() -> None:
+    raw = bytes.fromhex(PUBLIC_KEY_HEX)
+    damaged = [raw[:length] for length in range(len(raw))]
+    damaged += [b"\0\1" + raw[2:], b"\1\0" + raw[2:]]
+    at = 2
+    while at < len(raw):
+        length = int.from_bytes(raw[at : at + 4], "big")
+        damaged.append(raw[:at] + (length + 1).to_bytes(4, "big") + b"\0" + raw[at + 4 :])
+        damaged += [raw[:at] + huge.to_bytes(4, "big") + raw[at + 4 :] for huge in (2**31, 2**32 - 1)]
+        at += 4 + length
+    for bad in damaged:
+        with pytest.raises(MalformedMessage):
+            read_public_key(Reader(bad))
+
+
+def test_the_fingerprint_leaves_out_the_type() -> None:
+    # printf '\0\0\0\3\360\1\2\0\0\0\2\3\4\0\0\0\1\5\0\0\0\2\6\7' | sha1sum
+    assert fingerprint(PUBLIC_KEY).digest.hex() == "286d47ec18c64311b91d759886bf73822d7663ea"
+    assert str(fingerprint(PUBLIC_KEY)) == "286D47EC 18C64311 B91D7598 86BF7382 2D7663EA"
+
+
+short_bytes = st.binary(max_size=60)
+macs = st.binary(min_size=20, max_size=20)
+ints = st.integers(0, 2**32 - 1)
+mpis = st.integers(0, 2**300)
+
+
+def headers(kind: int) -> st.SearchStrategy[Header]:
+    return st.builds(Header, st.integers(0, 2**16 - 1), st.just(kind), ints, ints)
+
+
+messages: st.SearchStrategy[Message] = st.one_of(
+    st.builds(DhCommit, headers(0x02), short_bytes, st.binary(min_size=32, max_size=32)),
+    st.builds(DhKey, headers(0x0A), mpis),
+    st.builds(RevealSignature, headers(0x11), st.binary(min_size=16, max_size=16), short_bytes, macs),
+    st.builds(Signature, headers(0x12), short_bytes, macs),
+    st.builds(
+        DataMessage,
+        headers(0x03),
+        st.integers(0, 255),
+        ints,
+        ints,
+        mpis,
+        st.integers(0, 2**64 - 1),
+        short_bytes,
+        macs,
+        st.binary(max_size=10).map(lambda key: key * 20),
+    ),
+)
+
+
+@repeatable
+@given(messages)
+def test_every_value_comes_back(message: Message) -> None:
+    again = parse(message.serialise())
+    assert type(again) is type(message)
+    for field in fields(message):
+        assert getattr(again, field.name) == getattr(message, field.name)
+
+
+@settings(repeatable, max_examples=500)
+@given(messages, st.data())
+def test_whatever_can_be_read_is_written_with_the_same_bytes(message: Message, data: st.DataObject) -> None:
+    raw = bytearray(message.serialise())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(raw)))
+        taken = data.draw(st.integers(0, 4))
+        raw[at : at + taken] = data.draw(
+            st.binary(min_size=taken, max_size=taken + data.draw(st.integers(0, 1)))
+        )
+    try:
+        parsed = parse(bytes(raw))
+    except MalformedMessage:
+        return
+    assert parsed.serialise() == raw
+
+
+@repeatable
+@given(st.sampled_from([0x02, 0x03, 0x0A, 0x11, 0x12]), st.binary(max_size=200))
+def test_random_bytes_are_read_exactly_or_refused(kind: int, content: bytes) -> None:
+    raw = bytes.fromhex("0003") + bytes((kind,)) + bytes(6) + b"\1\0" + content
+    try:
+        parsed = parse(raw)
+    except PeerError as error:
+        assert isinstance(error, MalformedMessage)
+    else:
+        assert parsed.serialise() == raw
