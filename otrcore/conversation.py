@@ -117,7 +117,10 @@ class Conversation:
         if not self._policy.versions:
             raise UsageError(f"OTR is switched off for {self.peer}.")
         self._query_until = self._clock() + QUERY_PATIENCE
-        return [Transmit((f"{self._policy.query} {QUERY_TEXT}",))]
+        # A query is never cut into fragments, which only encoded messages are made for.
+        query = self._policy.query
+        line = f"{query} {QUERY_TEXT}"
+        return [Transmit((query if self.line_limit and len(line) > self.line_limit else line,))]
 
     def send(self, text: str) -> list[Event]:
         """Send what the user typed, protected as the state asks.
@@ -149,7 +152,7 @@ class Conversation:
         try:
             return self._receive(line, self._clock())
         except PeerError as error:
-            return [Rejected(error.reason)]
+            return [Rejected(error.reason, had_text=error.reason is Reason.TOO_LARGE)]
 
     def tick(self) -> list[Event]:
         """Do what time asks for; to be called at `next_tick`."""

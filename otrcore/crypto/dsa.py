@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -55,7 +55,10 @@ class DsaPrivateKey:
     @classmethod
     def from_der(cls, der: bytes) -> DsaPrivateKey:
         """Read what `to_der` wrote; ValueError if it is damaged or no DSA key."""
-        key = serialization.load_der_private_key(der, password=None)
+        try:
+            key = serialization.load_der_private_key(der, password=None)
+        except (TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError("an encrypted key, or one of another kind") from error
         if not isinstance(key, dsa.DSAPrivateKey):
             raise ValueError("not a DSA key")
         return cls(key)

@@ -10,13 +10,22 @@ An internal error lets nothing out: the verdict is then DROP, with a note.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 
 from ..account import Account
-from ..conversation import Conversation
+from ..conversation import SMALLEST_LINE_LIMIT, Conversation
 from ..errors import OtrcoreError
-from ..events import Event, NotSent, Received, Transmit
+from ..events import (
+    Event,
+    HandshakeFailed,
+    NotSent,
+    Received,
+    SessionEnded,
+    SessionOpened,
+    Transmit,
+)
 from ..model import Fingerprint, MessageState, Protection
 from ..wire.text import MARK, TAG_BASE
 from . import texts
@@ -107,6 +116,10 @@ class IrcHost:
         self._network = ""
         self._names: dict[str, str] = {}
         """The nick, as last seen, behind each key of a conversation."""
+        self._asked: set[str] = set()
+        """The keys of those whom our user has asked for an encrypted conversation that is not there yet."""
+        self._unticked: set[str] = set()
+        """The keys of conversations whose clock has failed."""
 
     @property
     def network(self) -> str:
@@ -119,10 +132,20 @@ class IrcHost:
         return self._account.identity.fingerprint if self._account is not None else None
 
     def connected(self, nick: str, features: Features, mask: str | None = None) -> None:
-        """Registered under this nick with a server of these features; StoreError if keys cannot be had."""
+        """Registered under this nick with a server of these features; StoreError if keys cannot be had.
+
+        If it turns out to be another network than before, the people there are others: what was
+        encrypted is over, and the sink is told.
+        """
         network = network_name(features, self._client_name)
         if self._account is None or network != self._network:
-            self._account = self._account_for(network)
+            account = self._account_for(network)
+            over = [talk.peer for talk in self._account or () if talk.starting or talk.lose()]
+            if over:
+                self._sink([ShowNote(self._names[key], (_ELSEWHERE,), SessionEnded(True)) for key in over])
+            self._account = account
+            for memory in (self._names, self._asked, self._unticked):
+                memory.clear()
         self._network, self._nick, self._features, self._mask = network, nick, features, mask
 
     def mask_changed(self, nick: str, mask: str | None) -> None:
@@ -131,49 +154,50 @@ class IrcHost:
 
     def incoming(self, sender: str, target: str, text: str, command: str = "PRIVMSG") -> Decision:
         """Judge a message that came; PASS means: show it as any other."""
-        try:
-            return self._incoming(sender, target, one_line(text), command)
-        except OtrcoreError as error:
-            return _refused(sender, str(error))
-        # A bug of ours must show neither ciphertext nor a text of unknown protection.
-        except Exception as error:
-            return _refused(sender, _BROKEN.format("shown", type(error).__name__))
+        clean = one_line(text)
+        decision = _guarded(sender, "shown", lambda: self._incoming(sender, target, clean, command))
+        return _cleaned(decision, text, clean)
 
     def outgoing(self, targets: str, text: str, command: str = "PRIVMSG") -> list[Decision]:
         """Judge a message that the user wants sent, once for each target; PASS means: send it as it is."""
-        addressed = self._classify(targets, one_line(text))
-        decisions = []
-        for recipient in addressed.recipients:
-            try:
-                decisions.append(self._outgoing(recipient, addressed.payload, addressed.text, command))
-            # A bug of ours must not let a text out that should have been encrypted.
-            except Exception as error:
-                why = _BROKEN.format("sent", type(error).__name__)
-                decisions.append(_refused(recipient.name, why, typed=addressed.text))
-        return decisions
+        clean = one_line(text)
+        addressed = self._classify(targets, clean)
+        return [
+            _cleaned(
+                _guarded(
+                    recipient.name,
+                    "sent",
+                    partial(self._outgoing, recipient, addressed.payload, addressed.text, command),
+                    typed=addressed.text,
+                ),
+                text,
+                clean,
+            )
+            for recipient in addressed.recipients
+        ]
 
     def start(self, nick: str) -> list[Action]:
         """Ask a peer for an encrypted conversation; in one, say what to do there instead."""
-        talk = self._find(fold(nick, self._features))
-        if talk is not None and talk.state is MessageState.ENCRYPTED:
+        if self.state(nick) is MessageState.ENCRYPTED:
             return self.status(nick)
         return self._command(nick, Conversation.start)
 
     def end(self, nick: str) -> list[Action]:
         """End the encrypted conversation with a peer, or the attempt to start one."""
-        if self._find(fold(nick, self._features)) is None:
+        talk = self._find(self._recipient(nick).key)
+        if talk is None or (talk.state is MessageState.PLAINTEXT and not talk.starting):
             return self.status(nick)
         return self._command(nick, Conversation.end)
 
     def status(self, nick: str) -> list[Action]:
         """Tell how a conversation stands."""
-        talk = self._find(fold(nick, self._features))
+        talk = self._find(self._recipient(nick).key)
         state, starting = (talk.state, talk.starting) if talk else (MessageState.PLAINTEXT, False)
         return [ShowNote(nick, texts.status(state, starting, talk.info if talk else None, nick))]
 
     def state(self, nick: str) -> MessageState:
         """Return the message state of the conversation with a peer."""
-        talk = self._find(fold(nick, self._features))
+        talk = self._find(self._recipient(nick).key)
         return talk.state if talk else MessageState.PLAINTEXT
 
     def nick_changed(self, old: str, new: str) -> None:
@@ -181,34 +205,48 @@ class IrcHost:
         old_key, new_key = fold(old, self._features), fold(new, self._features)
         if self._is_own(old):
             self._nick = new
+            if self._mask is not None:
+                self._mask = f"{new}!{self._mask.partition('!')[2]}"
         elif self._account is not None and old_key in self._account:
             self._account.rename(old_key, new_key)
             del self._names[old_key]
             self._names[new_key] = new
+            for keys in (self._asked, self._unticked):
+                if old_key in keys:
+                    keys.remove(old_key)
+                    keys.add(new_key)
 
     def gone(self, nick: str, reason: str) -> list[Action]:
         """Somebody is not on the network (any more): whoever comes under that nick next is somebody else."""
         note = ShowNote(nick, (f"{nick} is not there: {one_line(reason) or 'no reason given'}.",))
         talk = self._find(fold(nick, self._features))
-        return [note, *self._act(talk, talk.lose())] if talk else [note]
+        return [note, *self._step(talk, talk.lose)] if talk else [note]
 
     def shutdown(self) -> list[Action]:
         """End every encrypted conversation properly, as the client is about to leave."""
-        talks = list(self._account or ())
-        return [action for talk in talks for action in self._act(talk, talk.end())]
+        return [action for talk in self._account or () for action in self._step(talk, talk.end)]
 
     @property
     def next_tick(self) -> float | None:
         """When `tick` is to be called next, by the account's clock; None for never."""
-        times = (talk.next_tick for talk in self._account or ())
+        times = (talk.next_tick for talk in self._account or () if talk.peer not in self._unticked)
         return min((time for time in times if time is not None), default=None)
 
     def tick(self) -> None:
         """Do what time asks for; the actions go to the sink."""
         for talk in self._account or ():
-            actions = self._act(talk, talk.tick())
+            if talk.peer in self._unticked:
+                continue
+            # Taken back once it went well: a clock that fails would otherwise be due again at once, for ever.
+            self._unticked.add(talk.peer)
+            actions = self._step(talk, partial(self._tick, talk))
             if actions:
                 self._sink(actions)
+
+    def _tick(self, talk: Conversation) -> list[Event]:
+        events = talk.tick()
+        self._unticked.discard(talk.peer)
+        return events
 
     def _incoming(self, sender: str, target: str, text: str, command: str) -> Decision:
         account = self._account
@@ -223,7 +261,7 @@ class IrcHost:
             return _aside(sender, talk, addressed.payload, addressed.text)
         if talk is None and MARK not in text and TAG_BASE not in text:
             return Decision(sender, Verdict.PASS)
-        talk = self._open(account, recipient.key, sender)
+        talk = self._open(account, recipient)
         events = talk.receive(text)
         first = events[0] if events else None
         if isinstance(first, Received) and first.protection is Protection.PLAIN:
@@ -239,10 +277,11 @@ class IrcHost:
         if command != "PRIVMSG" or payload is Payload.CTCP:
             # A CTCP in a notice is the client's own answer to one, nothing that anybody typed.
             automatic = command != "PRIVMSG" and payload is Payload.CTCP
-            if automatic or talk.state is MessageState.PLAINTEXT:
+            if automatic or (talk.state is MessageState.PLAINTEXT and not talk.starting):
                 return Decision(name, Verdict.PASS)
             why = f"Not sent: notices and CTCP cannot be encrypted. Write to {name} in an ordinary message."
             return _refused(name, why, typed=text)
+        self._require_room(name)
         self._fit(talk, name)
         events = talk.send(ACTION_PREFIX + text if payload is Payload.ACTION else text)
         if any(isinstance(event, Transmit) and event.plain for event in events):
@@ -250,16 +289,35 @@ class IrcHost:
         return Decision(name, Verdict.DROP, tuple(self._act(talk, events)))
 
     def _command(self, nick: str, command: Callable[[Conversation], list[Event]]) -> list[Action]:
-        recipients = self._classify(nick, "").recipients
-        if len(recipients) != 1 or recipients[0].kind is not Target.PERSON:
+        recipient = self._recipient(nick)
+        if recipient.kind is not Target.PERSON:
             return [ShowNote(nick, (f"OTR works between two people, and {nick!r} is not one person.",))]
         if self._account is None:
             return [ShowNote(nick, ("Not connected yet: try again in a moment.",))]
         try:
-            talk = self._open(self._account, recipients[0].key, nick)
-            return self._act(talk, command(talk))
+            self._require_room(recipient.nick)
+            talk = self._open(self._account, recipient)
         except OtrcoreError as error:
             return [ShowNote(nick, (str(error),))]
+        self._asked.add(recipient.key)
+        return self._step(talk, partial(command, talk))
+
+    def _recipient(self, nick: str) -> Recipient:
+        """Return whom a command means; a list of targets is nobody."""
+        recipients = self._classify(nick, "").recipients
+        return recipients[0] if len(recipients) == 1 else Recipient(nick, nick, Target.SERVER_MASK, nick)
+
+    def _step(self, talk: Conversation, step: Callable[[], list[Event]]) -> list[Action]:
+        """Let a conversation do something, so that whatever goes wrong in it stays there."""
+        nick = self._names[talk.peer]
+        try:
+            self._fit(talk, nick)
+            return self._act(talk, step())
+        except OtrcoreError as error:
+            return [ShowNote(nick, (str(error),))]
+        # A bug over one conversation must not keep the others from ending, or from hearing the clock.
+        except Exception as error:
+            return [ShowNote(nick, (_BROKEN.format("done", type(error).__name__),))]
 
     def _classify(self, targets: str, text: str) -> Addressed:
         return classify(targets, text, self._features, self._services)
@@ -269,29 +327,45 @@ class IrcHost:
             return None
         return self._account.conversation(key)
 
-    def _open(self, account: Account, key: str, nick: str) -> Conversation:
+    def _open(self, account: Account, recipient: Recipient) -> Conversation:
         """Return the conversation; a new one may cost one that has come to nothing, if there are too many."""
+        key = recipient.key
         if key not in account and len(account) >= MAX_CONVERSATIONS:
-            spare = next((talk for talk in account if talk.state is MessageState.PLAINTEXT), None)
+            unwanted = (
+                talk
+                for talk in account
+                if talk.state is MessageState.PLAINTEXT and talk.peer not in self._asked
+            )
+            spare = next(unwanted, None)
             if spare is None:
                 raise OtrcoreError("Too many encrypted conversations: end one of them first.")
             self._forget(spare)
-        self._names[key] = nick
+        self._names[key] = recipient.nick
         talk = account.conversation(key)
-        self._fit(talk, nick)
+        self._fit(talk, recipient.nick)
         return talk
 
     def _forget(self, talk: Conversation) -> None:
         if self._account is not None:
             self._account.forget(talk.peer)
         self._names.pop(talk.peer, None)
+        self._asked.discard(talk.peer)
+        self._unticked.discard(talk.peer)
 
     def _fit(self, talk: Conversation, nick: str) -> None:
-        talk.line_limit = text_limit(self._nick, self._mask, nick)
+        talk.line_limit = max(SMALLEST_LINE_LIMIT, text_limit(self._nick, self._mask, nick))
+
+    def _require_room(self, nick: str) -> None:
+        if text_limit(self._nick, self._mask, nick) < SMALLEST_LINE_LIMIT:
+            raise OtrcoreError(
+                f"The names that stand before a line to {nick} leave no room for OTR: take a shorter nick."
+            )
 
     def _act(self, talk: Conversation, events: Sequence[Event]) -> list[Action]:
         """Turn events into actions; a conversation that has nothing to remember is forgotten."""
         nick = self._names[talk.peer]
+        if any(isinstance(event, SessionOpened | SessionEnded | HandshakeFailed) for event in events):
+            self._asked.discard(talk.peer)
         if talk.idle:
             self._forget(talk)
         actions: list[Action] = []
@@ -314,7 +388,26 @@ class IrcHost:
         return fold(nick, self._features) == fold(self._nick, self._features)
 
 
+_ELSEWHERE = "This is another network than before: the encrypted conversation here is over."
 _BROKEN = "Not {}, because of an error inside OTR ({}): please report it."
+
+
+def _guarded(name: str, verb: str, judge: Callable[[], Decision], typed: str | None = None) -> Decision:
+    """Judge a message; whatever goes wrong ends in DROP."""
+    try:
+        return judge()
+    except OtrcoreError as error:
+        return _refused(name, str(error), typed)
+    # A bug of ours must let no text out that should have been encrypted, and show none of unknown protection.
+    except Exception as error:
+        return _refused(name, _BROKEN.format(verb, type(error).__name__), typed)
+
+
+def _cleaned(decision: Decision, text: str, clean: str) -> Decision:
+    """A message that passes does so without what would end its line."""
+    if decision.verdict is Verdict.PASS and text != clean:
+        return replace(decision, verdict=Verdict.REPLACE, text=clean)
+    return decision
 
 
 def _refused(name: str, why: str, typed: str | None = None) -> Decision:

@@ -34,12 +34,18 @@ def text_limit(nick: str, own_mask: str | None, target: str, command: str = "PRI
 
 
 def split_text(text: str, limit: int) -> Iterator[str]:
-    """Cut a text into pieces of at most `limit` bytes of UTF-8, at blanks where that wastes little."""
+    """Cut a text into pieces of at most `limit` bytes of UTF-8, at blanks where that wastes little.
+
+    A character that is longer than the limit makes a piece of its own.
+    """
     rest = text.encode(errors="replace")
+    limit = max(limit, 1)
     while len(rest) > limit:
         stop = limit
-        while rest[stop] & 0xC0 == 0x80:  # a continuation byte: the character began before it
+        while stop and _continues(rest[stop]):
             stop -= 1
+        if stop == 0:
+            stop = next((at for at in range(1, len(rest)) if not _continues(rest[at])), len(rest))
         blank = rest.rfind(b" ", stop - stop // 4, stop + 1)
         if blank > 0:
             yield rest[:blank].decode()
@@ -47,4 +53,10 @@ def split_text(text: str, limit: int) -> Iterator[str]:
         else:
             yield rest[:stop].decode()
             rest = rest[stop:]
-    yield rest.decode()
+    if rest or not text:
+        yield rest.decode()
+
+
+def _continues(byte: int) -> bool:
+    """Whether a byte of UTF-8 is not the first of its character."""
+    return byte & 0xC0 == 0x80

@@ -21,6 +21,9 @@ _FOLDINGS = {
 }
 _RFC1459 = str.maketrans(_UPPER + "[]\\^", _LOWER + "{}|~")
 
+MEMBER_PREFIXES = "~&@%+"
+"""Prefixes of members that some servers take without announcing STATUSMSG; no nick begins with one."""
+
 SERVICES = frozenset({"alis", "global"})
 """Services whose nick does not say it; hosts may add to them."""
 
@@ -56,9 +59,10 @@ class Payload(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One target of a message; `key` is its folded nick where it has one."""
+    """One target of a message: as it was written, its nick where it has one, and that nick folded."""
 
     name: str
+    nick: str
     kind: Target
     key: str
 
@@ -97,10 +101,14 @@ def _recipient(name: str, features: Features, services: frozenset[str]) -> Recip
         kind = Target.SERVICE
     else:
         kind = Target.PERSON
-    return Recipient(name, kind, key)
+    return Recipient(name, nick, kind, key)
 
 
 def _is_channel(name: str, features: Features) -> bool:
-    """Whether a name is a channel, or one with a prefix that picks some members (STATUSMSG)."""
-    bare = name.lstrip(features.statusmsg) if features.statusmsg else name
-    return bool(bare) and any(part[0] in features.chantypes for part in (name, bare))
+    """Whether a name is a channel, or one behind prefixes that pick some of its members (STATUSMSG)."""
+    for character in name:
+        if character in features.chantypes:
+            return True
+        if character not in features.statusmsg + MEMBER_PREFIXES:
+            return False
+    return False

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CTCP_FRAME = "\x01"
 _ACTION_FRAME = len("\x01ACTION \x01")
 
+SMALLEST_ROOM = 40
+"""Bytes of text in a line below which the network is not worth talking on."""
+
 
 class Screen(Protocol):
     """Shows what happens; called from within `Runner.process` and the runner's commands."""
@@ -176,25 +179,30 @@ class Runner:
 
     def _send_plain(self, target: str, text: str) -> None:
         room = text_limit(self._connection.nick, self._connection.own_mask, target)
+        if room < SMALLEST_ROOM:
+            self._not_sent(target, text, "the names that stand before it leave no room. Take a shorter nick")
+            return
         if text.startswith(CTCP_FRAME + "ACTION ") and text.endswith(CTCP_FRAME):
             content = text[len("\x01ACTION ") : -1]
             pieces = [f"\x01ACTION {piece}\x01" for piece in split_text(content, room - _ACTION_FRAME)]
         else:
             pieces = list(split_text(text, room))
         if not self._connection.send(target, pieces):
-            self._not_sent(target, text)
+            self._not_sent(target, text, self._hindrance())
 
     def _do(self, actions: Sequence[Action], typed: str | None = None) -> None:
         for action in actions:
             if not isinstance(action, Send):
                 self._screen.show(action)
             elif not self._connection.send(action.target, action.lines):
-                self._not_sent(action.target, typed)
+                self._not_sent(action.target, typed, self._hindrance())
 
-    def _not_sent(self, target: str, typed: str | None) -> None:
+    def _hindrance(self) -> str:
         why = "too much is waiting to be sent" if self._connection.connected else "there is no connection"
-        note = ShowNote(target, (f"Not sent to {target}: {why}. Try again later.",), typed=typed)
-        self._screen.show(note)
+        return f"{why}. Try again later"
+
+    def _not_sent(self, target: str, typed: str | None, why: str) -> None:
+        self._screen.show(ShowNote(target, (f"Not sent to {target}: {why}.",), typed=typed))
 
 
 def _with_text(message: IncomingMessage, text: str) -> IncomingMessage:

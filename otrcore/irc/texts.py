@@ -42,18 +42,19 @@ _AS_IT_STANDS = {
     MessageState.FINISHED: "Nothing is sent until you choose: /otr start to try again, "
     "or /otr end to go on unencrypted.",
 }
-_REJECTED = {
+_LOST_TEXT = {
     Reason.NO_SESSION: "{peer} sent an encrypted message, but there is no encrypted conversation here. "
     "/otr start for one.",
     Reason.UNREADABLE: "An encrypted message of {peer} could not be read, and {peer} was told so. "
-    "If it happens again, /otr start for fresh keys.",
-    Reason.MALFORMED: "An encrypted message of {peer} arrived damaged, and {peer} was told so.",
+    "If it happens again, /otr end and then /otr start, for fresh keys.",
+    Reason.MALFORMED: "An encrypted message of {peer} arrived damaged, and {peer} was told so. "
+    "Ask for it again.",
 }
-_REJECTED_SILENTLY = {
+_REJECTED = {
+    Reason.TOO_LARGE: "A message of {peer} was too long to be put together. Ask for it in parts.",
     Reason.VERSION: "{peer} asked for an OTR version that is not in use here.",
     Reason.OTHER_INSTANCE: "{peer} sent a message for another client of yours.",
     Reason.UNRECOGNIZED: "{peer} sent something that looks like OTR and is not: it is not shown.",
-    Reason.TOO_LARGE: "A message of {peer} was too long to be put together: ask for it in parts.",
 }
 
 
@@ -87,10 +88,10 @@ def explain(event: Event, peer: str, state: MessageState) -> tuple[str, ...]:
             return (f"The encrypted conversation with {peer} is over. What you type goes out unencrypted.",)
         case PeerComplained(text):
             return (f"The client of {peer} reports an OTR error: {one_line(text)}",)
-        case Rejected(reason, had_text=True) if reason in _REJECTED:
+        case Rejected(reason, had_text=True) if reason in _LOST_TEXT:
+            return (_LOST_TEXT[reason].format(peer=peer),)
+        case Rejected(reason) if reason in _REJECTED:
             return (_REJECTED[reason].format(peer=peer),)
-        case Rejected(reason) if reason in _REJECTED_SILENTLY:
-            return (_REJECTED_SILENTLY[reason].format(peer=peer),)
     return ()
 
 

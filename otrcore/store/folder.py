@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -21,15 +22,19 @@ def default_folder() -> Path:
 def private_folder(path: Path) -> Path:
     """Make the folder if it is missing, 0700; StoreError if others could read it or it cannot be used."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Folders above it that are missing get the same rights: who may write there could swap ours.
+        for folder in (*reversed(path.parents), path):
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, exist_ok=True)
         status = path.stat()
+    except FileExistsError as error:
+        what = f"{error.filename} is not a folder"
+        raise StoreError(f"The data folder {path} cannot be made, as {what}: {_ELSEWHERE}") from error
     except OSError as error:
-        raise StoreError(f"The data folder {path} cannot be made: {_why(error)}.") from error
-    if not path.is_dir():
-        raise StoreError(f"{path} is not a folder: name another one with --data-dir.")
+        raise StoreError(f"The data folder {path} cannot be made: {_why(error)}: {_ELSEWHERE}") from error
     _refuse_foreign(path, status)
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise StoreError(f"The data folder {path} is not writable: mend its rights, or name another one.")
+        raise StoreError(f"The data folder {path} is not writable: {_ELSEWHERE}")
     return path
 
 
@@ -38,22 +43,26 @@ def private_file(path: Path) -> Path:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"{path} cannot be opened: {_why(error)}.") from error
+        raise StoreError(f"{path} cannot be opened: {_why(error)}: {_ELSEWHERE}") from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"{path} is not an ordinary file: move it away, or name another data folder.")
+            raise StoreError(f"{path} is not an ordinary file: {_ELSEWHERE}")
         _refuse_foreign(path, status)
     finally:
         os.close(descriptor)
     return path
 
 
+_ELSEWHERE = "mend that, or name another data folder with --data-dir."
+
+
 def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
-        raise StoreError(f"{path} belongs to another user: name a data folder of your own.")
+        raise StoreError(f"{path} belongs to another user: {_ELSEWHERE}")
     if stat.S_IMODE(status.st_mode) & 0o077:
-        raise StoreError(f"{path} can be read by others: run  chmod go= '{path}'  and look who has read it.")
+        mend = f"chmod go= {shlex.quote(str(path))}"
+        raise StoreError(f"{path} can be read by others: run  {mend}  and look who has read it.")
 
 
 def _why(error: OSError) -> str:

@@ -21,6 +21,7 @@ class Identities:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._tags: dict[str, int] = {}
         self._locks: list[int] = []
 
     def for_network(self, network: str) -> Identity:
@@ -35,11 +36,22 @@ class Identities:
         return identity
 
     def claim_instance_tag(self, network: str) -> int:
-        """Return an instance tag for this network that no other running process has.
+        """Return the instance tag of this process on a network, which no other running process has.
 
-        The same tag as last time, if it is free: peers take it for the same client.  A tag is
+        The same tag as last time, if it is free: by it, peers know the client again.  A tag is
         taken as long as its lock file is locked, which ends with the process however it dies.
         """
+        if network not in self._tags:
+            self._tags[network] = self._claim(network)
+        return self._tags[network]
+
+    def close(self) -> None:
+        """Give the instance tags back."""
+        self._tags.clear()
+        while self._locks:
+            os.close(self._locks.pop())
+
+    def _claim(self, network: str) -> int:
         for (tag,) in self._database.rows(
             "SELECT tag FROM instance_tag WHERE network = ? ORDER BY rowid", network
         ):
@@ -51,11 +63,6 @@ class Identities:
                 with self._database.transaction() as connection:
                     connection.execute("INSERT OR IGNORE INTO instance_tag VALUES (?, ?)", (network, tag))
                 return tag
-
-    def close(self) -> None:
-        """Give the instance tags back."""
-        while self._locks:
-            os.close(self._locks.pop())
 
     def _read(self, network: str) -> Identity | None:
         rows = self._database.rows("SELECT dsa_private_key FROM identity WHERE network = ?", network)

@@ -7,6 +7,7 @@ specification asks for fragments to be looked for before anything else.
 from __future__ import annotations
 
 import binascii
+import re
 from dataclasses import dataclass
 
 from ..errors import MalformedMessage
@@ -19,6 +20,7 @@ ERROR_MARK = "?OTR Error:"
 TAG_BASE = " \t  \t\t\t\t \t \t \t  "
 TAG_GROUPS = {1: " \t \t  \t ", 2: "  \t\t  \t ", 3: "  \t\t  \t\t"}
 _GROUP_LENGTH = 8
+_NO_BASE64 = re.compile("[^A-Za-z0-9+/]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,17 @@ def encode(raw: bytes) -> str:
 
 
 def decode(line: str, mark: int = 0) -> bytes:
-    """Return the binary content behind the marker at `mark`; the final dot may be missing, as for libotr."""
-    start = mark + len(ENCODED_MARK)
-    stop = line.find(".", start)
+    """Return the binary content behind the marker at `mark`.
+
+    As by libotr, characters that are no base64 are skipped, the final dot may be missing, and of a
+    text that was cut off what is whole is decoded: enough to tell its sender which message was lost.
+    """
+    text, _, _ = line[mark + len(ENCODED_MARK) :].partition(".")
+    digits = _NO_BASE64.sub("", text)
+    whole = len(digits) - len(digits) % 4
+    padded = digits + "=" * (-len(digits) % 4) if text.endswith("=") else digits[:whole]
     try:
-        return binascii.a2b_base64(line[start:] if stop < 0 else line[start:stop])
+        return binascii.a2b_base64(padded)
     except ValueError as error:
         raise MalformedMessage("the base64 text is damaged") from error
 
