@@ -134,15 +134,21 @@ class IrcHost:
     def connected(self, nick: str, features: Features, mask: str | None = None) -> None:
         """Registered under this nick with a server of these features; StoreError if keys cannot be had.
 
-        If it turns out to be another network than before, the people there are others: what was
-        encrypted is over, and the sink is told.
+        If it turns out to be another network than before, or one that tells nicks apart in another way,
+        the people there are others: what was encrypted is over, and the sink is told.
         """
         network = network_name(features, self._client_name)
-        if self._account is None or network != self._network:
+        same = network == self._network and features.casemapping == self._features.casemapping
+        if self._account is None or not same:
             account = self._account_for(network)
-            over = [talk.peer for talk in self._account or () if talk.starting or talk.lose()]
+            over = [
+                self._names[talk.peer]
+                for talk in self._account or ()
+                if talk.starting or talk.state is not MessageState.PLAINTEXT
+            ]
             if over:
-                self._sink([ShowNote(self._names[key], (_ELSEWHERE,), SessionEnded(True)) for key in over])
+                ended = SessionEnded(by_peer=True)
+                self._sink([ShowNote(nick, (_ELSEWHERE.format(nick),), ended) for nick in over])
             self._account = account
             for memory in (self._names, self._asked, self._unticked):
                 memory.clear()
@@ -168,7 +174,7 @@ class IrcHost:
                     recipient.name,
                     "sent",
                     partial(self._outgoing, recipient, addressed.payload, addressed.text, command),
-                    typed=addressed.text,
+                    typed=_as_typed(addressed.payload, addressed.text),
                 ),
                 text,
                 clean,
@@ -280,10 +286,10 @@ class IrcHost:
             if automatic or (talk.state is MessageState.PLAINTEXT and not talk.starting):
                 return Decision(name, Verdict.PASS)
             why = f"Not sent: notices and CTCP cannot be encrypted. Write to {name} in an ordinary message."
-            return _refused(name, why, typed=text)
+            return _refused(name, why, typed=_as_typed(payload, text))
         self._require_room(name)
         self._fit(talk, name)
-        events = talk.send(ACTION_PREFIX + text if payload is Payload.ACTION else text)
+        events = talk.send(_as_typed(payload, text))
         if any(isinstance(event, Transmit) and event.plain for event in events):
             return Decision(name, Verdict.PASS)
         return Decision(name, Verdict.DROP, tuple(self._act(talk, events)))
@@ -295,7 +301,8 @@ class IrcHost:
         if self._account is None:
             return [ShowNote(nick, ("Not connected yet: try again in a moment.",))]
         try:
-            self._require_room(recipient.nick)
+            if command is not Conversation.end:
+                self._require_room(recipient.nick)
             talk = self._open(self._account, recipient)
         except OtrcoreError as error:
             return [ShowNote(nick, (str(error),))]
@@ -388,7 +395,10 @@ class IrcHost:
         return fold(nick, self._features) == fold(self._nick, self._features)
 
 
-_ELSEWHERE = "This is another network than before: the encrypted conversation here is over."
+_ELSEWHERE = (
+    "This is another network than before: the encrypted conversation with {} is over. "
+    "What you type goes out unencrypted."
+)
 _BROKEN = "Not {}, because of an error inside OTR ({}): please report it."
 
 
@@ -408,6 +418,11 @@ def _cleaned(decision: Decision, text: str, clean: str) -> Decision:
     if decision.verdict is Verdict.PASS and text != clean:
         return replace(decision, verdict=Verdict.REPLACE, text=clean)
     return decision
+
+
+def _as_typed(payload: Payload, text: str) -> str:
+    """Return the text as it was typed, and as it travels inside OTR."""
+    return ACTION_PREFIX + text if payload is Payload.ACTION else text
 
 
 def _refused(name: str, why: str, typed: str | None = None) -> Decision:

@@ -51,9 +51,9 @@ _LOST_TEXT = {
     "Ask for it again.",
 }
 _REJECTED = {
+    Reason.MALFORMED: "{peer} sent something of OTR that is damaged, or none at all: it is not shown.",
     Reason.TOO_LARGE: "A message of {peer} was too long to be put together. Ask for it in parts.",
     Reason.VERSION: "{peer} asked for an OTR version that is not in use here.",
-    Reason.OTHER_INSTANCE: "{peer} sent a message for another client of yours.",
     Reason.UNRECOGNIZED: "{peer} sent something that looks like OTR and is not: it is not shown.",
 }
 
@@ -101,18 +101,17 @@ def identification(info: SessionInfo, peer: str) -> tuple[str, ...]:
     rows = (
         ("your fingerprint:", str(info.our_fingerprint)),
         (f"{peer}'s fingerprint:", str(info.their_fingerprint)),
+        ("session id:", info.session_id),
     )
-    return (
-        *(f"  {name:{width}} {value}" for name, value in rows),
-        f"  {'session id:':{width}} {info.session_id}",
-    )
+    return tuple(f"  {name:{width}} {value}" for name, value in rows)
 
 
 def status(state: MessageState, starting: bool, info: SessionInfo | None, peer: str) -> tuple[str, ...]:
     """Return the lines that answer /otr status."""
     if info is not None:
         return (
-            f"The conversation with {peer} is encrypted (OTR version {info.version}), and not verified.",
+            f"The conversation with {peer} is encrypted (OTR version {info.version}), and not verified. "
+            f"Compare the fingerprints with {peer} by voice or in person:",
             *identification(info, peer),
         )
     if state is MessageState.FINISHED:

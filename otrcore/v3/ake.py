@@ -144,7 +144,7 @@ class Ake:
     @property
     def running(self) -> bool:
         """Whether the state is another than AUTHSTATE_NONE."""
-        return self.state is not _NONE
+        return not isinstance(self.state, AuthStateNone)
 
     @property
     def deadline(self) -> float | None:

@@ -12,6 +12,9 @@ MAX_PIECES = 65535
 MAX_TOTAL = 64 * 1024
 """Characters that a reassembled message may have; no client of ours sends more than about 44,000."""
 
+_JOINED_AT = 64
+"""Pieces that are held apart: thousands of tiny ones would take far more memory than their text."""
+
 LIFETIME = 60.0
 """Seconds that a partial message is kept without a new piece."""
 
@@ -126,6 +129,8 @@ class Reassembler:
         self._index, self._touched = fragment.index, now
         self._size += len(fragment.piece)
         self._pieces.append(fragment.piece)
+        if len(self._pieces) >= _JOINED_AT:
+            self._pieces = ["".join(self._pieces)]
         if self._size > MAX_TOTAL:
             self._forget()
             raise PeerError(Reason.TOO_LARGE, "fragments of one message")

@@ -98,7 +98,7 @@ def decode(line: str, mark: int = 0) -> bytes:
     text, _, _ = line[mark + len(ENCODED_MARK) :].partition(".")
     digits = _NO_BASE64.sub("", text)
     whole = len(digits) - len(digits) % 4
-    padded = digits + "=" * (-len(digits) % 4) if text.endswith("=") else digits[:whole]
+    padded = digits + "=" * (-len(digits) % 4) if "=" in text else digits[:whole]
     try:
         return binascii.a2b_base64(padded)
     except ValueError as error:

@@ -1,0 +1,88 @@
+"""A conversation of ours whose peer is scripted, and whose own keys the test knows."""
+
+from __future__ import annotations
+
+from otrcore.account import Account
+from otrcore.events import Event, Transmit
+from otrcore.model import MessageState
+from otrcore.policy import MANUAL, Policy
+from tests.pair import Clock, identity, seeded
+from tests.spec import reading
+from tests.spec.reading import content, number, unpack
+from tests.spec.scripted import ScriptedPeer, exponents
+
+US, THEM = 0x1000, 0x2000
+SEED = "subject"
+
+
+class Subject:
+    """One account with one conversation, fed by hand."""
+
+    def __init__(self, *, policy: Policy = MANUAL, their_keyid: int = 1, exponent: int = 0) -> None:
+        """`exponent` chooses among the scripted peer's, those with low hashes first."""
+        self.clock = Clock()
+        self.account = Account(
+            identity("alice"), policy, instance_tag=US, random=seeded(SEED), clock=self.clock
+        )
+        self.talk = self.account.conversation("them")
+        self.peer = ScriptedPeer(THEM, exponents()[exponent], their_keyid)
+        self.ake_draw = 0
+
+    def exponent(self, keyid: int) -> int:
+        """Our private exponent of this key id: the exchange's draw is key 1, the one after it key 2."""
+        draw = seeded(SEED)
+        drawn = [draw("dh", 40) for _ in range(self.ake_draw + keyid)][-1]
+        return int.from_bytes(drawn, "big") | 1 << 319
+
+    def public(self, keyid: int) -> int:
+        """Our public value of this key id."""
+        return reading.public(self.exponent(keyid))
+
+    def take(self, raw: bytes) -> list[Event]:
+        """Receive an encoded message."""
+        return self.talk.receive(reading.line(raw))
+
+    def take_for_reply(self, raw: bytes) -> bytes:
+        """Receive an encoded message that is answered by exactly one, and return that."""
+        (reply,) = sent(self.take(raw))
+        return reading.raw_of(reply)
+
+    def encrypted(self, *, initiator: bool = False) -> Subject:
+        """Go through a key exchange; returns itself."""
+        if initiator:
+            (line,) = sent(self.talk.receive("?OTRv3?"))
+            commit = reading.raw_of(line)
+            reveal = self.take_for_reply(self.peer.key(US))
+            r = content(unpack("sbiidda", reveal)[4])
+            gx = unpack("m", reading.ctr(r, 0, content(unpack("sbiidd", commit)[4])))[0]
+            self.take(self.peer.signature(US, number(gx)))
+        else:
+            key = self.take_for_reply(self.peer.commit())
+            self.take_for_reply(self.peer.reveal(US, number(unpack("sbiim", key)[4])))
+        assert self.talk.state is MessageState.ENCRYPTED
+        return self
+
+    def finished(self) -> Subject:
+        """Let the peer end the conversation; returns itself."""
+        self.take(self.peer.data_message(US, self.public(1), DISCONNECT, flags=1, counter=2**63))
+        assert self.talk.state is MessageState.FINISHED
+        return self
+
+    def sends(self, text: str) -> bytes:
+        """Send a text encrypted; return the message."""
+        (line,) = sent(self.talk.send(text))
+        return reading.raw_of(line)
+
+
+def sent(events: list[Event]) -> list[str]:
+    """Return the lines that these events transmit."""
+    return [line for event in events if isinstance(event, Transmit) for line in event.lines]
+
+
+def shown(events: list[Event]) -> list[Event]:
+    """Return the events that transmit nothing."""
+    return [event for event in events if not isinstance(event, Transmit)]
+
+
+DISCONNECT = b"\0\0\1\0\0"
+"""A NUL and a TLV of type 1."""

@@ -1,0 +1,255 @@
+"""The message state machine: what the specification asks for in each msgstate, and every cell run.
+
+Where the rows depart from "State transitions": a data message without a session is told
+to the user only, as it may be meant for another client of his; a repeated one is not
+answered with an error, as no text was lost; a whitespace tag starts nothing unless the
+state is plaintext, as anybody could inject one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Literal
+
+import pytest
+
+from otrcore.errors import Reason
+from otrcore.events import (
+    Event,
+    HandshakeFailed,
+    HandshakeStep,
+    HeldBack,
+    NotSent,
+    PeerComplained,
+    Received,
+    Rejected,
+    SessionEnded,
+    SessionOpened,
+    Transmit,
+)
+from otrcore.model import MessageState, Protection
+from otrcore.policy import DEFAULT, MANUAL
+from tests.spec import reading
+from tests.spec.reading import number, unpack
+from tests.spec.subject import DISCONNECT, US, Subject, shown
+
+PLAIN, ENCRYPTED, UNEXPECTED = Protection.PLAIN, Protection.ENCRYPTED, Protection.UNEXPECTED_PLAIN
+TAG = " \t  \t\t\t\t \t \t \t  " + "  \t\t  \t\t"
+"""The base, and the group of version 3."""
+
+States = Literal["plaintext", "encrypted", "finished"]
+STATES: tuple[States, ...] = ("plaintext", "encrypted", "finished")
+
+
+def data(
+    plaintext: bytes = b"text", *, flags: int = 0, spoil_mac: bool = False
+) -> Callable[[Subject], list[Event]]:
+    """A data message as the peer would make it."""
+
+    def receive(subject: Subject) -> list[Event]:
+        raw = subject.peer.data_message(
+            US, subject.public(1), plaintext, counter=9, flags=flags, spoil_mac=spoil_mac
+        )
+        return subject.take(raw)
+
+    return receive
+
+
+def repeated(subject: Subject) -> list[Event]:
+    data()(subject)
+    return data()(subject)
+
+
+def cut_short(subject: Subject) -> list[Event]:
+    return subject.take(subject.peer.data_message(US, subject.public(1), b"text", counter=9)[:-1])
+
+
+ACTIONS: dict[str, Callable[[Subject], list[Event]]] = {
+    "plain text": lambda subject: subject.talk.receive("hello"),
+    "tagged text": lambda subject: subject.talk.receive(f"hello{TAG}"),
+    "query": lambda subject: subject.talk.receive("?OTRv3?"),
+    "query of other versions": lambda subject: subject.talk.receive("?OTRv24?"),
+    "error": lambda subject: subject.talk.receive("?OTR Error: it broke"),
+    "data": data(),
+    "data, flag": data(flags=1),
+    "data, empty": data(b""),
+    "data, padding and unknown TLVs": data(b"text\0\0\0\0\2xx\0\x63\0\1x"),
+    "data, repeated": repeated,
+    "data, wrong MAC": data(spoil_mac=True),
+    "data, wrong MAC, flag": data(spoil_mac=True, flags=1),
+    "data, cut short": cut_short,
+    "disconnect": data(DISCONNECT, flags=1),
+    "disconnect with text": data(b"bye" + DISCONNECT),
+    "user starts": lambda subject: subject.talk.start(),
+    "user ends": lambda subject: subject.talk.end(),
+    "user types": lambda subject: subject.talk.send("typed"),
+}
+
+COMPLAINED: list[Event] = [PeerComplained("it broke")]
+NO_SESSION: list[Event] = [Rejected(Reason.NO_SESSION, had_text=True)]
+NO_SESSION_NO_TEXT: list[Event] = [Rejected(Reason.NO_SESSION, had_text=False)]
+UNREADABLE: list[Event] = [Rejected(Reason.UNREADABLE, had_text=True)]
+COMMIT_SENT: list[Event] = [HandshakeStep("D-H Commit", sent=True)]
+
+TABLE: dict[tuple[States, str], tuple[list[str], list[Event], States]] = {
+    ("plaintext", "plain text"): ([], [Received("hello", PLAIN)], "plaintext"),
+    ("plaintext", "tagged text"): ([], [Received("hello", PLAIN)], "plaintext"),
+    ("plaintext", "query"): (["Commit"], COMMIT_SENT, "plaintext"),
+    ("plaintext", "query of other versions"): ([], [Rejected(Reason.VERSION)], "plaintext"),
+    ("plaintext", "error"): ([], COMPLAINED, "plaintext"),
+    ("plaintext", "data"): ([], NO_SESSION, "plaintext"),
+    ("plaintext", "data, flag"): ([], NO_SESSION_NO_TEXT, "plaintext"),
+    ("plaintext", "data, empty"): ([], NO_SESSION, "plaintext"),
+    ("plaintext", "data, padding and unknown TLVs"): ([], NO_SESSION, "plaintext"),
+    ("plaintext", "data, repeated"): ([], NO_SESSION, "plaintext"),
+    ("plaintext", "data, wrong MAC"): ([], NO_SESSION, "plaintext"),
+    ("plaintext", "data, wrong MAC, flag"): ([], NO_SESSION_NO_TEXT, "plaintext"),
+    ("plaintext", "data, cut short"): ([], NO_SESSION, "plaintext"),
+    ("plaintext", "disconnect"): ([], NO_SESSION_NO_TEXT, "plaintext"),
+    ("plaintext", "disconnect with text"): ([], NO_SESSION, "plaintext"),
+    ("plaintext", "user starts"): (["query"], [], "plaintext"),
+    ("plaintext", "user ends"): ([], [], "plaintext"),
+    ("plaintext", "user types"): (["plain"], [], "plaintext"),
+    ("encrypted", "plain text"): ([], [Received("hello", UNEXPECTED)], "encrypted"),
+    ("encrypted", "tagged text"): ([], [Received("hello", UNEXPECTED)], "encrypted"),
+    ("encrypted", "query"): (["Commit"], COMMIT_SENT, "encrypted"),
+    ("encrypted", "query of other versions"): ([], [Rejected(Reason.VERSION)], "encrypted"),
+    ("encrypted", "error"): ([], COMPLAINED, "encrypted"),
+    ("encrypted", "data"): ([], [Received("text", ENCRYPTED)], "encrypted"),
+    ("encrypted", "data, flag"): ([], [Received("text", ENCRYPTED)], "encrypted"),
+    ("encrypted", "data, empty"): ([], [], "encrypted"),
+    ("encrypted", "data, padding and unknown TLVs"): ([], [Received("text", ENCRYPTED)], "encrypted"),
+    ("encrypted", "data, repeated"): ([], [Rejected(Reason.REPLAYED)], "encrypted"),
+    ("encrypted", "data, wrong MAC"): (["error"], UNREADABLE, "encrypted"),
+    ("encrypted", "data, wrong MAC, flag"): ([], [Rejected(Reason.UNREADABLE)], "encrypted"),
+    ("encrypted", "data, cut short"): (["error"], [Rejected(Reason.MALFORMED, had_text=True)], "encrypted"),
+    ("encrypted", "disconnect"): ([], [SessionEnded(by_peer=True)], "finished"),
+    ("encrypted", "disconnect with text"): (
+        [],
+        [Received("bye", ENCRYPTED), SessionEnded(by_peer=True)],
+        "finished",
+    ),
+    ("encrypted", "user starts"): (["query"], [], "encrypted"),
+    ("encrypted", "user ends"): (["data"], [SessionEnded(by_peer=False)], "plaintext"),
+    ("encrypted", "user types"): (["data"], [], "encrypted"),
+    ("finished", "plain text"): ([], [Received("hello", UNEXPECTED)], "finished"),
+    ("finished", "tagged text"): ([], [Received("hello", UNEXPECTED)], "finished"),
+    ("finished", "query"): (["Commit"], COMMIT_SENT, "finished"),
+    ("finished", "query of other versions"): ([], [Rejected(Reason.VERSION)], "finished"),
+    ("finished", "error"): ([], COMPLAINED, "finished"),
+    ("finished", "data"): ([], NO_SESSION, "finished"),
+    ("finished", "data, flag"): ([], NO_SESSION_NO_TEXT, "finished"),
+    ("finished", "data, empty"): ([], NO_SESSION, "finished"),
+    ("finished", "data, padding and unknown TLVs"): ([], NO_SESSION, "finished"),
+    ("finished", "data, repeated"): ([], NO_SESSION, "finished"),
+    ("finished", "data, wrong MAC"): ([], NO_SESSION, "finished"),
+    ("finished", "data, wrong MAC, flag"): ([], NO_SESSION_NO_TEXT, "finished"),
+    ("finished", "data, cut short"): ([], NO_SESSION, "finished"),
+    ("finished", "disconnect"): ([], NO_SESSION_NO_TEXT, "finished"),
+    ("finished", "disconnect with text"): ([], NO_SESSION, "finished"),
+    ("finished", "user starts"): (["query"], [], "finished"),
+    ("finished", "user ends"): ([], [SessionEnded(by_peer=False)], "plaintext"),
+    ("finished", "user types"): ([], [NotSent("typed", HeldBack.FINISHED)], "finished"),
+}
+
+
+def bring(state: States, *, start_on_tag: bool = False) -> Subject:
+    """Return a conversation that had a session, and is in this state now."""
+    subject = Subject(policy=DEFAULT if start_on_tag else MANUAL).encrypted()
+    if state == "plaintext":
+        subject.talk.end()
+    elif state == "finished":
+        subject.finished()
+    assert subject.talk.state.value == state
+    return subject
+
+
+def kind_of(line: str, *, plain: bool) -> str:
+    """Name what a transmitted line is."""
+    if plain:
+        return "plain"
+    if line.startswith("?OTR:"):
+        return {reading.COMMIT: "Commit", reading.KEY: "Key", reading.DATA: "data"}[reading.raw_of(line)[2]]
+    return "error" if line.startswith("?OTR Error:") else "query"
+
+
+def sent_kinds(events: list[Event]) -> list[str]:
+    return [
+        kind_of(line, plain=event.plain)
+        for event in events
+        if isinstance(event, Transmit)
+        for line in event.lines
+    ]
+
+
+def test_the_table_has_every_cell() -> None:
+    assert set(TABLE) == set(product(STATES, ACTIONS))
+
+
+@pytest.mark.parametrize(("state", "action"), TABLE, ids=lambda name: name.replace(" ", "_"))
+def test_cell(state: States, action: str) -> None:
+    sent, events, following = TABLE[state, action]
+    subject = bring(state)
+    outcome = ACTIONS[action](subject)
+    assert sent_kinds(outcome) == sent
+    assert shown(outcome) == events
+    assert subject.talk.state.value == following
+
+
+@pytest.mark.parametrize(
+    ("state", "starts"), [("plaintext", True), ("encrypted", False), ("finished", False)]
+)
+def test_a_tag_starts_an_exchange_only_in_plaintext(state: States, starts: bool) -> None:
+    subject = bring(state, start_on_tag=True)
+    outcome = subject.talk.receive(f"hel{TAG}lo")
+    assert isinstance(outcome[0], Received)
+    assert outcome[0].text == "hello"
+    assert sent_kinds(outcome) == (["Commit"] if starts else [])
+    assert subject.talk.starting is starts
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_an_exchange_that_ends_well_leads_to_encrypted(state: States) -> None:
+    subject = bring(state)
+    old = subject.talk.info
+    key = subject.take_for_reply(subject.peer.commit())
+    assert subject.talk.state.value == state
+    outcome = subject.take(subject.peer.reveal(US, number(unpack("sbiim", key)[4])))
+    assert subject.talk.state is MessageState.ENCRYPTED
+    (opened,) = [event for event in outcome if isinstance(event, SessionOpened)]
+    assert opened.refreshed is (state == "encrypted")
+    assert opened.info == subject.talk.info
+    assert opened.info != old
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_an_exchange_that_comes_to_nothing_changes_no_message_state(state: States) -> None:
+    subject = bring(state)
+    info = subject.talk.info
+    subject.take(subject.peer.commit())
+    subject.clock.advance(60.0)
+    assert [type(event) for event in subject.talk.tick()] == [HandshakeFailed]
+    assert subject.talk.state.value == state
+    assert subject.talk.info == info
+
+
+def test_the_disconnect_message_is_what_the_specification_asks_for() -> None:
+    subject = Subject().encrypted()
+    (transmit, _) = subject.talk.end()
+    assert isinstance(transmit, Transmit)
+    plaintext, fields = subject.peer.open(reading.raw_of(transmit.lines[0]), subject.public(1))
+    assert plaintext == DISCONNECT
+    assert fields.flags == 1
+
+
+def test_keys_are_forgotten_with_a_disconnect() -> None:
+    """After either side's end the old session's messages are unreadable, also if a new start fails."""
+    for ended_by_us in (True, False):
+        subject = Subject().encrypted()
+        if ended_by_us:
+            subject.talk.end()
+        else:
+            subject.finished()
+        assert shown(data()(subject)) == NO_SESSION
+        assert subject.talk.info is None
