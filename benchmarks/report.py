@@ -1,0 +1,75 @@
+"""Results as a table for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterable
+
+from .measure import Result
+
+_WIDTHS = (46, 9, 9, 6, 7)
+
+
+def heading() -> str:
+    """Return the table's first line."""
+    return _line(("what", "ours", "libotr", "ratio", "goal"))
+
+
+def line(result: Result) -> str:
+    """Return a row of the table; "-" stands for what there is not."""
+    row = result.row
+    ratio = "-" if result.ratio is None else f"{result.ratio:.2f}"
+    return _line(
+        (f"{row.what}, {row.unit.value}", _number(result.ours), _number(result.libotr), ratio, row.goal_text)
+    )
+
+
+def conditions(samples: int, rounds: int) -> str:
+    """Return a sentence on how the numbers came about, and on what kind of machine."""
+    return (
+        f"CPU time; medians of {samples} samples taken in turns, best of {rounds} rounds; "
+        f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}, "
+        f"{os.cpu_count()} processors."
+    )
+
+
+def missed(results: Iterable[Result]) -> list[str]:
+    """Return a sentence for each goal that was not met."""
+    return [
+        f"Goal missed: {result.row.key} is at {result.ratio:.3f} times libotr's, not {result.row.goal_text}."
+        for result in results
+        if not result.is_met
+    ]
+
+
+def as_json(results: Iterable[Result]) -> str:
+    """Return one object: row key to {ours, libotr, ratio, goal, unit}; null for what there is not."""
+    rows = {
+        result.row.key: {
+            "ours": _rounded(result.ours),
+            "libotr": _rounded(result.libotr),
+            "ratio": _rounded(result.ratio),
+            "goal": result.row.goal,
+            "unit": result.row.unit.value,
+        }
+        for result in results
+    }
+    return json.dumps(rows, indent=2)
+
+
+def _line(cells: Iterable[str]) -> str:
+    first, *others = zip(cells, _WIDTHS, strict=True)
+    return " | ".join((first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)))
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _rounded(value: float | None) -> float | None:
+    """Six digits are more than any measurement has."""
+    return None if value is None else float(f"{value:.6g}")

@@ -1,0 +1,100 @@
+"""One message of the key exchange is lost: what state that leaves, and that another start heals it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from otrcore.events import HandshakeEnd, HandshakeFailed
+from otrcore.model import MessageState
+from otrcore.v3.ake import LIFETIME, QUIET
+from otrcore.wire.messages3 import AkeMessage, DhCommit, DhKey, RevealSignature, Signature
+from tests.interop.conftest import LibotrFactory
+from tests.interop.oracle import Direction, LibotrPeer, exchange
+from tests.interop.ours import Ours, agreed, chat, let_pass, message_in, secure
+
+MESSAGES = [DhCommit, DhKey, RevealSignature, Signature]
+
+
+def first_of(kind: type[AkeMessage]) -> Callable[[Direction, str], bool]:
+    """Return what makes `exchange` lose the first message of this kind."""
+    lost: list[str] = []
+
+    def drop(_: Direction, wire: str) -> bool:
+        if lost or not isinstance(message_in(wire), kind):
+            return False
+        lost.append(wire)
+        return True
+
+    return drop
+
+
+def lose(ours: Ours, theirs: LibotrPeer, starter: str, kind: type[AkeMessage]) -> None:
+    (ours if starter == "ours" else theirs).start()
+    exchange(ours, theirs, drop=first_of(kind))
+
+
+@pytest.mark.parametrize("starter", ["ours", "theirs"])
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_what_a_lost_message_leaves(libotr: LibotrFactory, starter: str, kind: type[AkeMessage]) -> None:
+    """Nobody is encrypted but the sender of a lost Signature, who cannot know; we say when we give up."""
+    ours, theirs = Ours(), libotr(policy="v3")
+    lose(ours, theirs, starter, kind)
+    # Whoever asks is the responder, and the responder sends the Signature.
+    assert (ours.state is MessageState.ENCRYPTED) is (kind is Signature and starter == "ours")
+    assert (theirs.session is not None) is (kind is Signature and starter == "theirs")
+    ours.shown()
+    let_pass(round(LIFETIME) + 1, ours, theirs)
+    ends = [event.reason for event in ours.events(HandshakeFailed)]
+    if kind is Signature and starter == "ours":
+        assert ends == []
+    else:
+        assert len(ends) == 1
+        assert ends[0] in (HandshakeEnd.NO_ANSWER, HandshakeEnd.INCOMPLETE)
+
+
+@pytest.mark.parametrize("wait", [round(QUIET) + 1, round(LIFETIME) + 1])
+@pytest.mark.parametrize("restarter", ["ours", "theirs"])
+@pytest.mark.parametrize("starter", ["ours", "theirs"])
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_another_start_heals(
+    libotr: LibotrFactory, starter: str, restarter: str, kind: type[AkeMessage], wait: int
+) -> None:
+    ours, theirs = Ours(), libotr(policy="v3")
+    lose(ours, theirs, starter, kind)
+    let_pass(wait, ours, theirs)
+    (ours if restarter == "ours" else theirs).start()
+    exchange(ours, theirs)
+    agreed(ours, theirs)
+    chat(ours, theirs)
+
+
+@pytest.mark.parametrize("starter", ["ours", "theirs"])
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_our_second_start_heals_at_once(libotr: LibotrFactory, starter: str, kind: type[AkeMessage]) -> None:
+    """Nobody has to wait for anything to expire."""
+    ours, theirs = Ours(), libotr(policy="v3")
+    lose(ours, theirs, starter, kind)
+    ours.start()
+    exchange(ours, theirs)
+    agreed(ours, theirs)
+    chat(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_a_lost_refresh_leaves_the_session_usable(libotr: LibotrFactory, kind: type[AkeMessage]) -> None:
+    """Only a lost Signature makes the sides disagree, until the next start."""
+    ours, theirs = Ours(), libotr(policy="v3")
+    before = secure(ours, theirs)
+    chat(ours, theirs)
+    theirs.start()
+    exchange(ours, theirs, drop=first_of(kind))
+    if kind is not Signature:
+        assert agreed(ours, theirs) == before
+        chat(ours, theirs)
+    let_pass(round(QUIET) + 1, ours, theirs)
+    theirs.start()
+    exchange(ours, theirs)
+    assert agreed(ours, theirs) != before
+    chat(ours, theirs)
