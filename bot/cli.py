@@ -10,7 +10,14 @@ import typer
 from otrbot.echo import EchoPeer
 
 from otrcore import ConnectionFailed
-from otrcore.cli.process import DataDir, StopSignals, new_app, run
+from otrcore.cli.process import (
+    DataDir,
+    StopSignals,
+    new_app,
+    nick_argument,
+    run,
+    server_argument,
+)
 from otrcore.irc.accounts import accounts
 from otrcore.irc.dial import ServerAddress
 from otrcore.irc.pacing import Pace
@@ -36,8 +43,12 @@ PACES = {PaceName.DEFAULT: Pace.DEFAULT, PaceName.FAST: Pace.FAST, PaceName.NONE
 
 @app.command(name="run")
 def run_bot(
-    server: Annotated[str, typer.Option("--server", metavar="HOST[:PORT]", help="IRC server.")],
-    nick: Annotated[str, typer.Option("--nick", metavar="NICK", help="The bot's nick.")],
+    server: Annotated[
+        str, typer.Option("--server", metavar="HOST[:PORT]", help="IRC server.", callback=server_argument)
+    ],
+    nick: Annotated[
+        str, typer.Option("--nick", metavar="NICK", help="The bot's nick.", callback=nick_argument)
+    ],
     tls: Annotated[bool, typer.Option("--tls", help="Encrypt the connection to the server.")] = False,
     pace: Annotated[
         PaceName, typer.Option("--pace", help="Lines per second: fast or none where the server allows it.")
@@ -48,11 +59,7 @@ def run_bot(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     stop = StopSignals()
     identities = Identities(Database(data_dir or default_folder()))
-    try:
-        address = ServerAddress.parse(server, tls)
-        peer = EchoPeer(address, nick, accounts(identities), PACES[pace])
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    peer = EchoPeer(ServerAddress.parse(server, tls), nick, accounts(identities), PACES[pace])
     peer.runner.connect()
     try:
         while not stop.received:

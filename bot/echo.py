@@ -26,10 +26,10 @@ HINT = (
 UNENCRYPTED = "Your last message reached me unencrypted: others could read it."
 
 HINT_EVERY = 600.0
-"""Seconds between two hints to the same nick: whoever does not heed them is perhaps another bot."""
+"""Seconds between two times that a nick is told the same: who does not heed it may be another bot."""
 
 MAX_HINTED = 1000
-"""Nicks whose last hint is remembered."""
+"""Hints that are remembered."""
 
 MAX_ECHOED_LINES = 10
 """Lines of one message that are echoed: each is an OTR message of its own again."""
@@ -48,7 +48,7 @@ class EchoPeer:
     ) -> None:
         """ValueError for a nick that cannot be sent."""
         self._clock = clock
-        self._hinted: OrderedDict[str, float] = OrderedDict()
+        self._hinted: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.lost: str | None = None
         self.runner = Runner(address, nick, self, account_for, realname=REALNAME, pace=pace, clock=clock)
 
@@ -59,7 +59,8 @@ class EchoPeer:
 
     def plain(self, message: IncomingMessage) -> None:
         """Tell a person who writes plain text how to start; notices, services and CTCP get no answer."""
-        if message.command != "PRIVMSG" or not self._is_private(message) or "!" not in message.mask:
+        from_person = "!" in message.mask and not self._is_own(message.sender)
+        if message.command != "PRIVMSG" or not self._is_own(message.target) or not from_person:
             return
         addressed = classify(message.sender, message.text, Features())
         if addressed.payload in (Payload.TEXT, Payload.ACTION) and all(
@@ -83,20 +84,20 @@ class EchoPeer:
                     self.runner.act(action.peer, line)
                 else:
                     self.runner.say(action.peer, line)
-        else:
+        elif not action.is_notice:
             self._hint(action.peer, UNENCRYPTED)
 
     def disconnected(self, reason: str) -> None:
         """Keep the reason; who drives the runner looks for it."""
         self.lost = reason
 
-    def _is_private(self, message: IncomingMessage) -> bool:
-        return fold(message.target, Features()) == fold(self.runner.nick, Features())
+    def _is_own(self, nick: str) -> bool:
+        return fold(nick, Features()) == fold(self.runner.nick, Features())
 
     def _hint(self, nick: str, text: str) -> None:
         """Say something to somebody who does not talk encrypted, seldom enough for no loop to come of it."""
         now = self._clock()
-        key = fold(nick, Features())
+        key = fold(nick, Features()), text
         last = self._hinted.get(key)
         if last is not None and now < last + HINT_EVERY:
             return

@@ -217,6 +217,8 @@ class Session:
         for_anyone = header.receiver_tag == ANY_INSTANCE and header.type == MessageType.DH_COMMIT
         if header.receiver_tag != self._own_tag and not for_anyone:
             raise PeerError(Reason.OTHER_INSTANCE)
+        if header.sender_tag == self._own_tag:
+            raise PeerError(Reason.REFLECTED)
 
     def _exchange_for(self, version: int) -> KeyExchange:
         """Return the key exchange of this version; one that is new is kept once it has done something."""

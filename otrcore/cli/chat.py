@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ..account import Account
 from ..errors import ConnectionFailed
@@ -13,6 +14,9 @@ from ..irc.pacing import Pace
 from ..irc.runner import Runner
 from .process import StopSignals
 from .terminal import Input, Output, message_lines, note_lines, plain_line, printable
+
+if TYPE_CHECKING:
+    from _typeshed import HasFileno
 
 HELP = (
     "-- Type to talk. Commands: /otr start, /otr status, /otr end, /me does something, /quit.",
@@ -59,15 +63,24 @@ class Chat:
     def converse(self, source: Input, stop: StopSignals) -> None:
         """Talk until the user leaves; ConnectionFailed if the connection is lost before.
 
-        What is typed before the server has let us in waits, as the input is not read until then.
+        What is typed before the server has let us in waits, as the input is not read until then.  What
+        is still waiting to be sent when the user leaves goes out first, unless a signal came.
         """
         while not stop.received:
-            waiting: list[Input | StopSignals] = [source, stop] if self.runner.registered else [stop]
-            ready = self.runner.process(IDLE_SECONDS, waiting)
-            if self.lost is not None:
-                raise ConnectionFailed(self.lost)
+            ready = self.turn([source, stop] if self.runner.registered else [stop])
             if source in ready and (not all(map(self.obey, source.read())) or source.ended):
-                return
+                break
+        if waiting := self.runner.waiting:
+            self.output.print(f"-- {waiting} lines are still on their way out; Ctrl-C drops them.")
+        while self.runner.waiting and not stop.received:
+            self.turn([stop])
+
+    def turn(self, waiting: Sequence[HasFileno], seconds: float = IDLE_SECONDS) -> Sequence[HasFileno]:
+        """Let things happen once; return which of `waiting` can be read.  ConnectionFailed."""
+        ready = self.runner.process(seconds, waiting)
+        if self.lost is not None:
+            raise ConnectionFailed(self.lost)
+        return ready
 
     def obey(self, line: str) -> bool:
         """Do what a typed line asks for; false if it asks to leave."""

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import OtrcoreError
 from ..events import Event, SessionEnded, SessionOpened
@@ -25,9 +26,12 @@ from ..irc.pacing import Pace
 from ..model import Protection
 from ..store.database import Database
 from ..store.identities import Identities
-from .chat import Chat
+from .chat import IDLE_SECONDS, Chat
 from .process import StopSignals
 from .terminal import Input, Output, printable
+
+if TYPE_CHECKING:
+    from _typeshed import HasFileno
 
 BOT = "echo"
 ME = "you"
@@ -54,16 +58,19 @@ class Process:
         """Start a module of ours; collect what it writes to stdout, or to stderr with `errors`."""
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            # -P: an irc.py in the folder that we happen to be in is none of ours.
+            [sys.executable, "-P", "-m", *arguments],
             # A Ctrl-C on the terminal is for us, who then stop the others.
             start_new_session=True,
-            stdin=subprocess.DEVNULL,
+            # Never written to: its end tells the process that we are gone, however we went.
+            stdin=pipe,
             stdout=None if errors else pipe,
             stderr=pipe if errors else None,
         )
         stream = self._process.stderr if errors else self._process.stdout
         if stream is None:
-            raise DemoFailed("A process could not be started.")
+            raise DemoFailed("A part of the demonstration could not be started.")
+        self._name = arguments[0]
         self._stream = stream
         self._input = Input(stream.fileno())
         self.lines: list[str] = []
@@ -77,28 +84,31 @@ class Process:
         lines = self._input.read()
         self.lines += lines
         if self._input.ended:
-            raise DemoFailed(f"A part of the demonstration has ended early: {' '.join(self.lines[-3:])}")
+            last = " ".join(self.lines[-3:]).strip() or "without a word"
+            raise DemoFailed(f"A part of the demonstration, {self._name}, has ended early: {last}")
         return lines
 
     def stop(self) -> None:
         """End the process, kindly first."""
         self._process.terminate()
         try:
-            self._process.wait(CHILD_SECONDS)
+            self._process.communicate(timeout=CHILD_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
-        self._stream.close()
+            self._process.communicate()
 
 
 class Demo(Chat):
     """The chat peer of the demonstration: it also remembers what it has shown."""
 
-    def __init__(self, server: Process, bot: Process, port: int, folder: Path, show_wire: bool) -> None:
+    def __init__(
+        self, server: Process, bot: Process, stop: StopSignals, port: int, folder: Path, show_wire: bool
+    ) -> None:
         identities = Identities(Database(folder / ME))
         super().__init__(ServerAddress("127.0.0.1", port), ME, BOT, accounts(identities), Output(), Pace.NONE)
         self._server = server
         self._bot = bot
+        self._stop = stop
         self._show_wire = show_wire
         self.events: list[Event] = []
         self.plain_texts: list[str] = []
@@ -138,12 +148,19 @@ class Demo(Chat):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise DemoFailed(f"The demonstration has failed: {what} did not happen.")
-            for process in self.runner.process(left, [self._server, self._bot]):
+            self.turn([self._stop], left)
+            if self._stop.received:
+                raise DemoFailed("The demonstration was interrupted.")
+
+    def turn(self, waiting: Sequence[HasFileno], seconds: float = IDLE_SECONDS) -> Sequence[HasFileno]:
+        """Let things happen once, and read what server and bot say, so that they never wait for us."""
+        ready = super().turn([*waiting, self._server, self._bot], seconds)
+        for process in (self._server, self._bot):
+            if process in ready:
                 lines = process.read()
                 if process is self._server and self._show_wire:
                     self.output.print(*(printable(f"   wire {line}") for line in lines))
-            if self.lost is not None:
-                raise DemoFailed(f"The demonstration has failed: {self.lost}")
+        return ready
 
     def session(self, kind: type[Event]) -> bool:
         """Whether an event of this kind has come."""
@@ -170,12 +187,15 @@ class Demo(Chat):
         if tuple(self.echoes) != TEXTS:
             raise DemoFailed("The demonstration has failed: an echo differs from what was sent.")
         self.title("The end of the conversation")
-        said = len(self._server.lines)
+        heard = self._heard_by_bot()
         self.runner.end(BOT)
         self.wait("the end", lambda: self.session(SessionEnded))
-        self.wait("the end on the wire", lambda: len(self._server.lines) > said)
+        self.wait("the end on the wire", lambda: self._heard_by_bot() > heard)
         self.title("What crossed the server")
         self.check_wire(self._server.lines[secured_at:])
+
+    def _heard_by_bot(self) -> int:
+        return sum(line.startswith(f"< {BOT} :{ME}!") for line in self._server.lines)
 
     def _echoed(self, count: int) -> bool:
         return len(self.echoes) >= count
@@ -205,7 +225,7 @@ def play(folder: Path | None, *, show_wire: bool) -> None:
     with ExitStack() as cleanup:
         if folder is None:
             folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="otr-demo-")))
-        server = Process("otrcore.cli.demo_server", "--wire")
+        server = Process("otrcore.cli.demo_server", "--wire", "--until-stdin-closes")
         cleanup.callback(server.stop)
         deadline = time.monotonic() + STEP_SECONDS
         while not server.lines and time.monotonic() < deadline:
@@ -214,7 +234,7 @@ def play(folder: Path | None, *, show_wire: bool) -> None:
         where = ["--server", f"127.0.0.1:{port}", "--nick", BOT, "--data-dir", str(folder / BOT)]
         bot = Process("otrbot", "run", *where, "--pace", "none", errors=True)
         cleanup.callback(bot.stop)
-        demo = Demo(server, bot, port, folder, show_wire)
+        demo = Demo(server, bot, stop, port, folder, show_wire)
         cleanup.callback(demo.runner.close, "the demonstration is over")
         demo.perform()
         if sys.stdin.isatty():

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from .process import DataDir, new_app, run
+from ..errors import OtrcoreError
+from .process import DataDir, new_app, nick_argument, run, server_argument
 
 app = new_app("Off-the-Record conversations on IRC.")
 
@@ -32,9 +33,13 @@ def demo(
 
 @app.command()
 def chat(
-    server: Annotated[str, typer.Argument(metavar="HOST[:PORT]", help="IRC server.")],
-    nick: Annotated[str, typer.Argument(metavar="NICK", help="Whom to talk with.")],
-    me: Annotated[str | None, typer.Option("--me", metavar="NICK", help="Your own nick.")] = None,
+    server: Annotated[
+        str, typer.Argument(metavar="HOST[:PORT]", help="IRC server.", callback=server_argument)
+    ],
+    nick: Annotated[str, typer.Argument(metavar="NICK", help="Whom to talk with.", callback=nick_argument)],
+    me: Annotated[
+        str | None, typer.Option("--me", metavar="NICK", help="Your own nick.", callback=nick_argument)
+    ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Encrypt the connection to the server, too.")] = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -48,13 +53,12 @@ def chat(
     from .process import StopSignals
     from .terminal import Input, Output
 
-    identities = Identities(Database(data_dir or default_folder()))
-    try:
-        address = ServerAddress.parse(server, tls)
-        talk = Chat(address, me or own_nick(), nick, accounts(identities), Output())
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    if sys.stdin is None:
+        raise OtrcoreError("There is no standard input to read from: start otr chat in a terminal.")
     stop = StopSignals()
+    identities = Identities(Database(data_dir or default_folder()))
+    address = ServerAddress.parse(server, tls)
+    talk = Chat(address, me or own_nick(), nick, accounts(identities), Output())
     talk.runner.connect()
     try:
         talk.converse(Input(sys.stdin.fileno()), stop)
@@ -64,7 +68,11 @@ def chat(
 
 def own_nick() -> str:
     """Return a nick made of the user's login name."""
-    return re.sub(r"^[0-9-]+|[^A-Za-z0-9_-]", "", getpass.getuser()) or "otr"
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        name = ""
+    return re.sub(r"[^A-Za-z0-9_-]", "", name).lstrip("0123456789-") or "otr"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the command lines `otr` and `otr-bot` have in common: exit codes, signals, the data folder.
+"""What the command lines `otr` and `otr-bot` have in common: arguments, exit codes, signals.
 
 Exit codes: 0, 1 (refused or failed, with the reason), 2 (usage).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -20,6 +21,35 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="FOLDER", help="Keep keys here, not in your own data folder."),
 ]
+
+
+def server_argument(text: str) -> str:
+    """Check a server's address, before anything is done with it."""
+    from ..irc.dial import ServerAddress
+
+    return _checked(text, lambda: ServerAddress.parse(text))
+
+
+def nick_argument(text: str | None) -> str | None:
+    """Check a nick that is to be a person's."""
+    from ..irc.connection import is_name
+    from ..irc.isupport import Features
+    from ..irc.names import Target, classify
+
+    def check() -> None:
+        recipients = classify(text or "", "", Features()).recipients
+        if not is_name(text or "") or [recipient.kind for recipient in recipients] != [Target.PERSON]:
+            raise ValueError(f"{text!r} cannot be a nick: choose one word that names a person.")
+
+    return text if text is None else _checked(text, check)
+
+
+def _checked(text: str, check: Callable[[], object]) -> str:
+    try:
+        check()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
 
 
 def new_app(about: str) -> typer.Typer:
@@ -44,14 +74,17 @@ def run(app: typer.Typer) -> None:
         sys.exit(1)
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class StopSignals:
-    """SIGINT and SIGTERM as something to wait for; the second of them ends the process at once."""
+    """SIGINT, SIGTERM and SIGHUP as something to wait for; the second of them ends the process at once."""
 
     def __init__(self) -> None:
         self._reading, self._writing = socket.socketpair()
         self._writing.setblocking(False)
         self.received = False
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             signal.signal(number, self._note)
 
     def fileno(self) -> int:
@@ -60,6 +93,6 @@ class StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = True
-        for again in (signal.SIGINT, signal.SIGTERM):
+        for again in _SIGNALS:
             signal.signal(again, signal.SIG_DFL)
         self._writing.send(b"\0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -34,7 +35,7 @@ def printable(text: str) -> str:
     """Return the text without anything that a terminal would act on."""
     return "".join(
         character
-        for character in _COLOURS.sub("", text)
+        for character in _COLOURS.sub("", text).replace("\t", " ")
         if unicodedata.category(character) not in _UNSAFE_CATEGORIES and character not in _REORDERING
     )
 
@@ -42,7 +43,10 @@ def printable(text: str) -> str:
 def message_lines(action: ShowMessage) -> list[str]:
     """Return a peer's message as lines to print."""
     mark = _MARKS[action.protection]
-    who = f"* {action.peer}" if action.is_action else f"<{action.peer}>"
+    if action.is_action:
+        who = f"* {action.peer}"
+    else:
+        who = f"-{action.peer}-" if action.is_notice else f"<{action.peer}>"
     return [printable(f"{mark}{who} {line}") for line in action.lines]
 
 
@@ -64,16 +68,21 @@ def note_lines(action: ShowNote) -> list[str]:
 
 
 class Output:
-    """Prints whole lines at once; a reader that has gone away is no error."""
+    """Prints whole lines at once, with a `?` for what the terminal does not know.
+
+    A reader that has gone away is no error.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
+        if isinstance(self._stream, io.TextIOWrapper):
+            self._stream.reconfigure(errors="replace")
 
     def print(self, *lines: str) -> None:
         """Print lines that are safe to print."""
         try:
             for line in lines:
-                self._stream.write(line.encode(errors="replace").decode(errors="replace") + "\n")
+                self._stream.write(line + "\n")
             self._stream.flush()
         except BrokenPipeError:
             # Later writes, the interpreter's own at its end among them, go nowhere.
@@ -97,7 +106,13 @@ class Input:
         data = os.read(self._descriptor, 4096)
         self.ended = not data
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if self.ended or len(self._rest) >= MAX_LINE_BYTES:
+        if self.ended:
             lines.append(self._rest)
             self._rest = b""
+        elif len(self._rest) >= MAX_LINE_BYTES:
+            stop = len(self._rest) - 1
+            while stop > len(self._rest) - 4 and self._rest[stop] & 0xC0 == 0x80:
+                stop -= 1  # the last character may not be complete yet
+            lines.append(self._rest[:stop])
+            self._rest = self._rest[stop:]
         return [line.decode(errors="replace").rstrip("\r") for line in lines]

@@ -263,9 +263,9 @@ class Connection:
         ping_after: float = 60.0,
         drop_after: float = 120.0,
     ) -> None:
-        if not _is_name(nick):
+        if not is_name(nick):
             raise ValueError(f"{nick!r} cannot be a nick: choose one word without commas and colons.")
-        if not _is_name(username):
+        if not is_name(username):
             raise ValueError(
                 f"{username!r} cannot be a user name: choose one word without commas and colons."
             )
@@ -401,9 +401,20 @@ class Connection:
         server.flush()
         return [item for item in readable if item is not sock]
 
-    def send(self, target: str, lines: Sequence[str], command: Command = "PRIVMSG") -> bool:
+    @property
+    def waiting(self) -> int:
+        """Lines that were accepted by `send` and have not left yet."""
+        return len(self._queue)
+
+    def discard(self) -> None:
+        """Throw away the lines that have not left yet."""
+        self._queue.clear()
+
+    def send(
+        self, target: str, lines: Sequence[str], command: Command = "PRIVMSG", *, paced: bool = True
+    ) -> bool:
         """Queue the lines of one message to one target; they leave in order and nothing of ours comes
-        between.
+        between. Without `paced` they leave at once: for a few last words.
 
         False, with nothing queued, when not registered, when the queue is full, when the target is not
         exactly one recipient, or when a line is longer than 512 bytes with its command and CRLF or holds CR,
@@ -417,7 +428,11 @@ class Connection:
         except ValueError as error:
             _log.error("a message that may not be sent was refused: %s", type(error).__name__)
             return False
-        return self._queue.offer(target, [(command, line) for line in lines])
+        if paced:
+            return self._queue.offer(target, [(command, line) for line in lines])
+        for line in lines:
+            self._server.send_items(command, target, f":{line}")
+        return True
 
     def quit(self, reason: str = "", *, flush_for: float = 5.0) -> None:
         """Let queued lines out for at most `flush_for` seconds, as fast as the pace allows, then QUIT and
@@ -519,7 +534,7 @@ class Connection:
             self._learn_mask(str(source))
 
     def _on_welcome(self, _connection: object, event: Any) -> None:
-        if self._welcomed_at is None and event.arguments and _is_name(event.arguments[0]):
+        if self._welcomed_at is None and event.arguments and is_name(event.arguments[0]):
             # Not the nick that was asked for: some servers cut a long one without a word.
             self._nick = event.arguments[0]
             self._welcomed_at = self._clock()
@@ -574,7 +589,7 @@ class Connection:
 
     def _on_message(self, _connection: object, event: Any) -> None:
         source: irc.client.NickMask = event.source
-        if not self._registered or not _is_name(source.nick) or len(event.arguments) < 2:
+        if not self._registered or not is_name(source.nick) or len(event.arguments) < 2:
             return
         target, text = event.arguments[:2]
         if source.nick == self._nick and text == self._probe:
@@ -587,7 +602,7 @@ class Connection:
 
     def _on_nick(self, _connection: object, event: Any) -> None:
         old = event.source.nick
-        if not _is_name(old) or not event.arguments or not _is_name(event.arguments[0]):
+        if not is_name(old) or not event.arguments or not is_name(event.arguments[0]):
             return
         new = event.arguments[0]
         if old == self._nick:
@@ -626,7 +641,7 @@ class Connection:
         self._tell(self._listener.disconnected, f"The connection to {self.address} {what}.")
 
 
-def _is_name(word: str) -> bool:
+def is_name(word: str) -> bool:
     """Whether `word` can be a nick, a user name or a server's name: printable, one recipient, and not so long
     that no line could carry it. Not whether a server would like it.
     """

@@ -63,6 +63,7 @@ class ShowMessage:
     lines: tuple[str, ...]
     protection: Protection
     is_action: bool = False
+    is_notice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,14 @@ class IrcHost:
             self._nick = new
             if self._mask is not None:
                 self._mask = f"{new}!{self._mask.partition('!')[2]}"
-        elif self._account is not None and old_key in self._account:
+            return
+        talk, other = self._find(old_key), self._find(new_key)
+        if other is not None and other is not talk and other.state is not MessageState.PLAINTEXT:
+            # Whoever had that nick is gone without our hearing of it.
+            self._sink(self._step(other, other.lose))
+            if talk is None or talk.state is MessageState.PLAINTEXT:
+                return
+        if talk is not None and self._account is not None:
             self._account.rename(old_key, new_key)
             del self._names[old_key]
             self._names[new_key] = new
@@ -264,7 +272,7 @@ class IrcHost:
             return Decision(sender, Verdict.PASS)
         talk = self._find(recipient.key)
         if command != "PRIVMSG" or addressed.payload in (Payload.ACTION, Payload.CTCP):
-            return _aside(sender, talk, addressed.payload, addressed.text)
+            return _aside(sender, talk, command, addressed)
         if talk is None and MARK not in text and TAG_BASE not in text:
             return Decision(sender, Verdict.PASS)
         talk = self._open(account, recipient)
@@ -429,13 +437,15 @@ def _refused(name: str, why: str, typed: str | None = None) -> Decision:
     return Decision(name, Verdict.DROP, (ShowNote(name, (why,), typed=typed),))
 
 
-def _aside(sender: str, talk: Conversation | None, payload: Payload, text: str) -> Decision:
+def _aside(sender: str, talk: Conversation | None, command: str, addressed: Addressed) -> Decision:
     """Notices and CTCP never carry OTR; inside an encrypted conversation they are told apart from it."""
-    if talk is None or talk.state is MessageState.PLAINTEXT or payload is Payload.CTCP:
+    if talk is None or talk.state is MessageState.PLAINTEXT or addressed.payload is Payload.CTCP:
         return Decision(sender, Verdict.PASS)
-    is_action = payload is Payload.ACTION
-    return Decision(
+    shown = ShowMessage(
         sender,
-        Verdict.DROP,
-        (ShowMessage(sender, (text,), Protection.UNEXPECTED_PLAIN, is_action),),
+        (addressed.text,),
+        Protection.UNEXPECTED_PLAIN,
+        is_action=addressed.payload is Payload.ACTION,
+        is_notice=command != "PRIVMSG",
     )
+    return Decision(sender, Verdict.DROP, (shown,))

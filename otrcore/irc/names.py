@@ -43,7 +43,7 @@ class Target(Enum):
 
     PERSON = "person"
     CHANNEL = "channel, or some of its members"
-    SERVICE = "service of the network or a bouncer"
+    SERVICE = "service of the network or a bouncer, or a server itself"
     DCC = "DCC chat, which has no server in between"
     SERVER_MASK = "all users of some servers"
 
@@ -97,8 +97,8 @@ def _recipient(name: str, features: Features, services: frozenset[str]) -> Recip
         kind = Target.SERVER_MASK
     elif _is_channel(name, features):
         kind = Target.CHANNEL
-    elif key.startswith("*") or key.endswith("serv") or key in services:
-        kind = Target.SERVICE
+    elif key.startswith("*") or key.endswith("serv") or key in services or "." in key:
+        kind = Target.SERVICE  # a name with a dot is a server's: no nick has one
     else:
         kind = Target.PERSON
     return Recipient(name, nick, kind, key)

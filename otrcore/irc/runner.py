@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CTCP_FRAME = "\x01"
 _ACTION_FRAME = len("\x01ACTION \x01")
 
+PATIENCE_AT_THE_END = 3.0
+"""Seconds in which waiting lines may still leave when the connection is closed."""
+
 SMALLEST_ROOM = 40
 """Bytes of text in a line below which the network is not worth talking on."""
 
@@ -136,10 +139,28 @@ class Runner:
         """Show how a conversation stands."""
         self._do(self._host.status(nick))
 
+    @property
+    def waiting(self) -> int:
+        """Lines of ours that have not left yet, as servers do not like too many at once."""
+        return self._connection.waiting
+
     def close(self, reason: str) -> None:
-        """End every encrypted conversation and leave the server; takes a few seconds at most."""
+        """End every encrypted conversation and leave the server, within seconds.
+
+        What still waits to be sent then is given up: otherwise the peers would not hear that it is over.
+        """
         if self._connection.registered:
-            self._do(self._host.shutdown())
+            deadline = time.monotonic() + PATIENCE_AT_THE_END
+            while self.waiting and (left := deadline - time.monotonic()) > 0:
+                self._connection.process(left)
+            if dropped := self.waiting:
+                self._screen.show(ShowNote("", (f"{dropped} lines that waited to be sent were not sent.",)))
+            self._connection.discard()
+            for action in self._host.shutdown():
+                if isinstance(action, Send):
+                    self._connection.send(action.target, action.lines, paced=False)
+                else:
+                    self._screen.show(action)
         self._connection.quit(reason)
 
     def ready(self) -> None:

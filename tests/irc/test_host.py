@@ -452,7 +452,8 @@ def test_plain_text_in_an_encrypted_conversation_is_told_apart(
 ) -> None:
     decision = states[state].host.incoming("bob", "alice", received, command)
     assert decision.verdict is Verdict.DROP
-    assert decision.actions == (ShowMessage("bob", ("psst",), Protection.UNEXPECTED_PLAIN, is_action),)
+    shown = ShowMessage("bob", ("psst",), Protection.UNEXPECTED_PLAIN, is_action, command == "NOTICE")
+    assert decision.actions == (shown,)
 
 
 @pytest.mark.parametrize("state", MessageState)

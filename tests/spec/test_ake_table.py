@@ -19,7 +19,7 @@ import pytest
 from otrcore.errors import PeerError
 from otrcore.events import HandshakeEnd
 from otrcore.protocols import NOTHING, Outcome
-from otrcore.v3.ake import Ake
+from otrcore.v3.ake import Ake, AwaitingRevealSignature
 from otrcore.wire.header import parse_header
 from tests.pair import identity, seeded
 from tests.snapshot import secrets_in, snapshot
@@ -268,8 +268,9 @@ def test_cell(state: str, message: str) -> None:
         assert not refused
         check_state(following, scene)
     if refused or (replies, following) == IGNORED:
-        assert snapshot(scene.ake) == whole
         assert outcome == NOTHING
+        if not message.startswith("start"):  # which is remembered
+            assert snapshot(scene.ake) == whole
     if following == "encrypted":
         initiator = message.startswith("Signature")
         theirs, own = (SOME_OTHER, scene.gx) if initiator else (HIGHEST, scene.gy)
@@ -348,15 +349,98 @@ def test_an_exchange_without_progress_is_given_up_after_60_s(state: str) -> None
     assert secrets_in(snapshot(scene.ake.state)) == set()
 
 
-@pytest.mark.parametrize("state", ["AWAITING_REVEALSIG", "yielded to L", "held from L", "AWAITING_SIG"])
+TAKING_PART = ["AWAITING_REVEALSIG", "yielded to L", "AWAITING_SIG"]
+"""Where the peer has answered already, so that a start could do harm."""
+
+
+@pytest.mark.parametrize("state", TAKING_PART)
 def test_a_start_must_wait_for_10_quiet_seconds(state: str) -> None:
+    """It is remembered, and comes into effect if nothing has happened until then."""
     scene = bring(state)
-    before = snapshot(scene.ake)
-    scene.now += 9.99
+    before = snapshot(scene.ake.state)
+    scene.now += 9.0
     assert scene.start() == NOTHING
-    assert snapshot(scene.ake) == before
-    scene.now += 0.01
+    assert scene.ake.deadline == NOW + 10.0
+    scene.now = NOW + 9.99
+    assert scene.tick() == NOTHING
+    assert snapshot(scene.ake.state) == before
+    scene.now = NOW + 10.0
+    assert [raw[2] for raw in scene.tick().replies] == [reading.COMMIT]
+    assert type(scene.ake.state).__name__ == AUTHSTATES["AWAITING_DHKEY"]
+    assert scene.ake.deadline == NOW + 70.0
+    scene.now = NOW + 70.0
+    assert scene.tick().failed is HandshakeEnd.NO_ANSWER
+
+
+@pytest.mark.parametrize("state", [*TAKING_PART, "held from L"])
+def test_a_start_after_10_quiet_seconds_is_one_at_once(state: str) -> None:
+    scene = bring(state)
+    scene.now += 10.0
     assert [raw[2] for raw in scene.start().replies] == [reading.COMMIT]
+
+
+@pytest.mark.parametrize("state", TAKING_PART)
+def test_a_repeated_message_is_no_progress(state: str) -> None:
+    """It is answered as before, and keeps neither the exchange alive nor a remembered start from its turn."""
+    scene = bring(state)
+    scene.now += 9.0
+    scene.start()
+    before = snapshot(scene.ake)
+    repeated = MAKE["Key of L"](scene) if state == "AWAITING_SIG" else repeated_commit(scene)
+    assert scene.receive(repeated).replies
+    assert snapshot(scene.ake) == before
+    scene.now += 1.0
+    assert [raw[2] for raw in scene.tick().replies] == [reading.COMMIT]
+
+
+def repeated_commit(scene: Scene) -> bytes:
+    """The Commit of L that is being answered."""
+    state = scene.ake.state
+    assert isinstance(state, AwaitingRevealSignature)
+    return state.commit.serialise()
+
+
+@pytest.mark.parametrize("state", [state for state in TAKING_PART if state != "AWAITING_SIG"])
+def test_progress_makes_a_remembered_start_needless(state: str) -> None:
+    scene = bring(state)
+    scene.now += 9.0
+    scene.start()
+    another = ScriptedPeer(L, HIGHEST - 2).commit()
+    assert another != repeated_commit(scene)
+    scene.receive(another)
+    before = snapshot(scene.ake)
+    scene.now += 10.0
+    assert scene.tick() == NOTHING
+    assert snapshot(scene.ake) == before
+    assert scene.ake.deadline == NOW + 69.0
+
+
+@pytest.mark.parametrize("state", TAKING_PART)
+def test_a_remembered_start_does_not_outlive_its_exchange(state: str) -> None:
+    scene = bring(state)
+    scene.start()
+    scene.ake.cancel()
+    scene.now += 10.0
+    assert scene.tick() == NOTHING
+
+    scene = bring(state)
+    scene.start()
+    scene.receive(MAKE["Signature of L" if state == "AWAITING_SIG" else "Reveal of L"](scene))
+    assert scene.ake.deadline is None
+    scene.now += 10.0
+    assert scene.tick() == NOTHING
+    # Nor does it hurry the next one.
+    scene.receive(ScriptedPeer(L, HIGHER).commit())
+    assert scene.ake.deadline == scene.now + 60.0
+
+
+def test_a_held_answer_goes_before_a_remembered_start() -> None:
+    scene = bring("held from L")
+    scene.start()
+    assert scene.ake.deadline == NOW + 5.0
+    scene.now += 5.0
+    assert [raw[2] for raw in scene.tick().replies] == [reading.REVEAL]
+    assert scene.ake.deadline == NOW + 65.0
 
 
 @pytest.mark.parametrize("state", [state for state in AUTHSTATES if state != "NONE"])
@@ -384,3 +468,16 @@ def test_every_exchange_has_keys_of_its_own() -> None:
     assert len(set(values)) == 4
     assert len({content(unpack("sbiidda", raw)[4]) for raw in reveals}) == 2
     assert len({content(unpack("sbiidd", raw)[4]) for raw in commits}) == 2
+
+
+@pytest.mark.parametrize("state", ["AWAITING_REVEALSIG", "yielded to L", "held from L"])
+def test_the_newest_commit_counts(state: str) -> None:
+    """The Reveal Signature for the one before is refused, that for the new one ends the exchange."""
+    scene = bring(state)
+    scene.receive(ScriptedPeer(L, HIGHER).commit())
+    before = snapshot(scene.ake)
+    with pytest.raises(PeerError):
+        scene.receive(ScriptedPeer(L, HIGHEST).reveal(US, scene.gy))
+    assert snapshot(scene.ake) == before
+    outcome = scene.receive(ScriptedPeer(L, HIGHER).reveal(US, scene.gy))
+    check_channel(outcome, False, reading.power(scene.gy, HIGHER))

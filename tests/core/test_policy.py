@@ -1,0 +1,103 @@
+"""What a policy allows to start, and that without any version everything passes untouched."""
+
+from __future__ import annotations
+
+import pytest
+
+from otrcore import HandshakeStep, Protection, Received, Rejected, Transmit, UsageError
+from otrcore.errors import Reason
+from otrcore.policy import DEFAULT, MANUAL, NEVER, Policy
+from tests.pair import Pair
+from tests.spec import reading
+
+TAG = " \t  \t\t\t\t \t \t \t  " + "  \t\t  \t\t"
+
+
+def test_a_tag_starts_an_exchange_if_policy_says_so() -> None:
+    pair = Pair(policies=(DEFAULT, MANUAL))
+    assert pair.hand("bob", f"hello{TAG}") == [Received("hello", Protection.PLAIN)]
+    assert not pair.bob.starting
+    received, transmit, sent_step = pair.hand("alice", f"hello{TAG}")
+    assert received == Received("hello", Protection.PLAIN)
+    assert isinstance(transmit, Transmit)
+    assert reading.raw_of(transmit.lines[0])[2] == reading.COMMIT
+    assert sent_step == HandshakeStep("D-H Commit", sent=True)
+    pair.settle()
+    pair.agreed()
+
+
+def test_a_tag_of_other_versions_starts_nothing() -> None:
+    pair = Pair(policies=(DEFAULT, DEFAULT))
+    version_2 = TAG[:16] + "  \t\t  \t "
+    assert pair.hand("alice", f"hello{version_2}") == [Received("hello", Protection.PLAIN)]
+    assert not pair.alice.starting
+
+
+@pytest.mark.parametrize("state", ["encrypted", "finished"])
+def test_a_tag_starts_nothing_outside_plaintext(state: str) -> None:
+    pair = Pair(policies=(DEFAULT, DEFAULT))
+    pair.secure()
+    if state == "finished":
+        pair.end("bob")
+    assert pair.hand("alice", f"hello{TAG}") == [Received("hello", Protection.UNEXPECTED_PLAIN)]
+    assert not pair.alice.starting
+
+
+def test_policy_manual_answers_a_query() -> None:
+    pair = Pair(policies=(MANUAL, MANUAL))
+    pair.start("bob")
+    pair.agreed()
+
+
+def test_policy_never_touches_nothing() -> None:
+    pair = Pair(policies=(NEVER, DEFAULT))
+    pair.do("bob", pair.bob.start())
+    query = pair.on_the_way["alice"][0]
+    pair.settle()
+    assert pair.events("alice") == [Received(query, Protection.PLAIN)]
+    for line in ("hello", f"hello{TAG}", "?OTR:AAMC.", "?OTR Error: no", "?OTR|1|2,1,2,x,", "x" * 100_000):
+        assert pair.hand("alice", line) == [Received(line, Protection.PLAIN)]
+    assert pair.alice.send(f"text{TAG}") == [Transmit((f"text{TAG}",), plain=True)]
+    assert pair.alice.end() == []
+    assert pair.alice.tick() == []
+    assert pair.alice.next_tick is None
+    with pytest.raises(UsageError, match="switched off for bob"):
+        pair.alice.start()
+    assert not pair.alice.starting
+
+
+@pytest.mark.parametrize(
+    ("offered", "best"),
+    [({1, 2, 3, 4}, 3), ({3}, 3), ({2, 4}, 2), ({4}, None), (set(), None), ({1}, None)],
+)
+def test_the_best_common_version(offered: set[int], best: int | None) -> None:
+    assert Policy(frozenset({2, 3})).best_common(offered) == best
+
+
+def test_the_query_offers_what_the_policy_allows() -> None:
+    assert Policy(frozenset({3, 2})).query == "?OTRv23?"
+    assert MANUAL.query == DEFAULT.query == "?OTRv3?"
+
+
+@pytest.mark.parametrize("query", ["?OTR?", "?OTRv?", "?OTR?v?", "?OTRv2?", "?OTRv24?"])
+def test_a_query_with_nothing_usable_is_neither_shown_nor_answered(query: str) -> None:
+    pair = Pair()
+    assert pair.hand("alice", query) == [Rejected(Reason.VERSION)]
+    assert not pair.alice.starting
+
+
+@pytest.mark.parametrize(
+    "query", ["?OTRv3?", "?OTRv23?", "?OTR?v23?", "?OTRv2x3?", "hello ?OTRv3? hello", "?OTRv3"]
+)
+def test_a_query_with_our_version_is_answered(query: str) -> None:
+    pair = Pair()
+    pair.hand("alice", query)
+    pair.settle()
+    pair.agreed()
+
+
+def test_an_error_starts_nothing() -> None:
+    pair = Pair(policies=(DEFAULT, DEFAULT))
+    pair.hand("alice", "?OTR Error: ?OTRv3? please")
+    assert not pair.alice.starting
+    assert pair.lines == []

@@ -1,0 +1,113 @@
+"""Two peers over a network that loses, repeats, delays and reorders lines, and users who do anything."""
+
+from __future__ import annotations
+
+from random import Random
+
+from otrcore.events import Received, Transmit
+from otrcore.model import MessageState, Protection
+from otrcore.policy import DEFAULT
+from tests.pair import OTHER, SIDES, Pair, Side
+
+TAG = " \t  \t\t\t\t \t \t \t  " + "  \t\t  \t\t"
+
+
+class BadNetwork(Pair):
+    """A pair whose every step is drawn by chance, and which watches over what must always hold."""
+
+    def __init__(self, seed: int, *, line_limit: int | None = None) -> None:
+        super().__init__(policies=(DEFAULT, DEFAULT), seed=f"bad {seed}", line_limit=line_limit)
+        self.random = Random(seed)
+        self.encrypted_texts: dict[Side, list[str]] = {"alice": [], "bob": []}
+        self._number = 0
+
+    def misbehave(self) -> None:
+        """Let one thing happen."""
+        side = self.random.choice(SIDES)
+        waiting = self.on_the_way[side]
+        match self.random.choices(
+            ["deliver", "lose", "repeat", "reorder", "replay", "speak", "start", "end", "tag", "time"],
+            [70, 5, 5, 5, 5, 25, 4, 1, 2, 6],
+        ):
+            case ["deliver"] if waiting:
+                self.deliver(side)
+            case ["lose"] if waiting:
+                waiting.popleft()
+            case ["repeat"] if waiting:
+                self.hand(side, self.random.choice(waiting))
+            case ["reorder"] if waiting:
+                at = self.random.randrange(len(waiting))
+                line = waiting[at]
+                del waiting[at]
+                self.hand(side, line)
+            case ["replay"] if lines := [line for sender, line in self.lines if sender != side]:
+                self.hand(side, self.random.choice(lines))
+            case ["speak"]:
+                self.speak(side)
+            case ["start"]:
+                self.do(side, self.talks[side].start())
+            case ["end"]:
+                self.do(side, self.talks[side].end())
+            case ["tag"]:
+                self.hand(side, f"hello{TAG}")
+            case ["time"]:
+                self.clock.advance(self.random.choice([0.5, 3.0, 6.0, 11.0, 70.0]))
+                self.tick()
+
+    def tick(self) -> None:
+        """Tick whoever asked for it."""
+        for side in SIDES:
+            due = self.talks[side].next_tick
+            if due is not None and due <= self.clock.now:
+                self.do(side, self.talks[side].tick())
+
+    def speak(self, side: Side) -> str:
+        """Send a text that no other is like; plain text must leave only where it is meant to."""
+        self._number += 1
+        text = f"text no. {self._number} of {side}"
+        talk = self.talks[side]
+        state, starting = talk.state, talk.starting
+        events = self.do(side, talk.send(text))
+        transmitted = [event for event in events if isinstance(event, Transmit)]
+        if state is MessageState.PLAINTEXT and not starting:
+            assert transmitted == [Transmit((text,), plain=True)]
+        elif state is MessageState.ENCRYPTED:
+            assert transmitted
+            self.encrypted_texts[side].append(text)
+            self.forbid(text, transmitted)
+        else:
+            assert transmitted == []
+        return text
+
+    @staticmethod
+    def forbid(text: str, transmitted: list[Transmit]) -> None:
+        """Be sure that a text is not readable in what goes out."""
+        for transmit in transmitted:
+            assert not transmit.plain
+            assert all(text not in line for line in transmit.lines)
+
+    def got(self, side: Side) -> list[str]:
+        """Return the texts that this side has decrypted."""
+        return [
+            event.text for event in self.of_kind(side, Received) if event.protection is Protection.ENCRYPTED
+        ]
+
+    def check_texts(self) -> None:
+        """What was decrypted is a part of what was sent, in its order, each text once."""
+        for side in SIDES:
+            sent = iter(self.encrypted_texts[OTHER[side]])
+            for text in self.got(side):
+                assert text in sent, f"{text!r} is forged, repeated, or out of order"
+
+    def check_nothing_unasked_is_plain(self) -> None:
+        """Nothing that a side transmits by itself is marked as, or looks like, plain text."""
+        for side in SIDES:
+            for event in self.of_kind(side, Transmit):
+                if not event.plain:
+                    assert all(line.startswith("?OTR") for line in event.lines)
+
+    @property
+    def even(self) -> bool:
+        """Whether both are encrypted in one session, or neither is."""
+        infos = [talk.info for talk in self.talks.values()]
+        return len({info.ssid if info else None for info in infos}) == 1

@@ -1,0 +1,61 @@
+"""Whatever a network does for a while: nothing leaks, nothing is forged, and all is well afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pair import OTHER, SIDES
+from tests.peers.bad_network import BadNetwork
+
+STEPS = 80
+BLOCKS = range(12)
+"""Seeds are run in blocks, so that a failure names its seed and the report stays short."""
+
+SEEDS_A_BLOCK = 12
+
+
+def after_bad_times(seed: int) -> BadNetwork:
+    """Return a pair after a bad network has become a fair one and everything has come to rest."""
+    pair = BadNetwork(seed, line_limit=200 if seed % 4 == 0 else None)
+    if seed % 3:
+        pair.secure()
+    for _ in range(STEPS):
+        pair.misbehave()
+    pair.settle()
+    # 60 s without progress end an exchange, and a yielded Commit may have been progress after 5.
+    pair.wait(66.0)
+    return pair
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_after_bad_times(block: int) -> None:
+    for seed in range(block * SEEDS_A_BLOCK, (block + 1) * SEEDS_A_BLOCK):
+        pair = after_bad_times(seed)
+        pair.check_texts()
+        pair.check_nothing_unasked_is_plain()
+        for side in SIDES:
+            assert not pair.talks[side].starting, f"seed {seed}"
+            assert pair.talks[side].next_tick is None, f"seed {seed}"
+
+        # One side starts again, and everything is in order, whatever had been lost.
+        starter = SIDES[seed % 2]
+        pair.start(starter)
+        pair.agreed()
+        for side in SIDES:
+            text = pair.speak(side)
+            pair.settle()
+            assert pair.got(OTHER[side])[-1] == text, f"seed {seed}"
+        pair.check_texts()
+        pair.end(starter)
+        assert pair.even
+
+
+def test_the_times_are_bad() -> None:
+    """The seeds lead into every kind of trouble, and texts still get through."""
+    uneven, texts = 0, 0
+    for seed in range(40):
+        pair = after_bad_times(seed)
+        uneven += not pair.even
+        texts += sum(len(pair.got(side)) for side in SIDES)
+    assert uneven > 0
+    assert texts > 100
