@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..account import Account
-from ..errors import ConnectionFailed
+from ..errors import ConnectionFailed, OtrcoreError
 from ..irc.connection import IncomingMessage
 from ..irc.dial import ServerAddress
 from ..irc.host import ShowMessage, ShowNote
@@ -80,6 +80,8 @@ class Chat:
         ready = self.runner.process(seconds, waiting)
         if self.lost is not None:
             raise ConnectionFailed(self.lost)
+        if self.output.failure is not None:
+            raise OtrcoreError(f"Nothing can be shown any more, as {self.output.failure}: mend that first.")
         return ready
 
     def obey(self, line: str) -> bool:

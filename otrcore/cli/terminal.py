@@ -77,6 +77,8 @@ class Output:
         self._stream = stream or sys.stdout
         if isinstance(self._stream, io.TextIOWrapper):
             self._stream.reconfigure(errors="replace")
+        self.failure: str | None = None
+        """Why nothing can be printed any more, if that is so."""
 
     def print(self, *lines: str) -> None:
         """Print lines that are safe to print."""
@@ -84,9 +86,11 @@ class Output:
             for line in lines:
                 self._stream.write(line + "\n")
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError as error:
             # Later writes, the interpreter's own at its end among them, go nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if not isinstance(error, BrokenPipeError):
+                self.failure = (error.strerror or type(error).__name__).lower()
 
 
 class Input:
