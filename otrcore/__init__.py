@@ -1,4 +1,4 @@
-"""Off-the-Record messaging, version 3, without input or output of its own.
+"""Off-the-Record messaging, versions 2 and 3, without input or output of its own.
 
     account = Account(Identity.generate())
     talk = account.conversation("bob")
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from .events import Rejected as Rejected
     from .events import SessionEnded as SessionEnded
     from .events import SessionOpened as SessionOpened
+    from .events import SmpAborted as SmpAborted
+    from .events import SmpAsked as SmpAsked
+    from .events import SmpEnd as SmpEnd
+    from .events import SmpFailed as SmpFailed
+    from .events import SmpProgress as SmpProgress
+    from .events import SmpSucceeded as SmpSucceeded
     from .events import Transmit as Transmit
     from .identity import Identity as Identity
     from .model import Fingerprint as Fingerprint
@@ -62,6 +68,12 @@ _EXPORTS = {
     "SessionEnded": "events",
     "SessionInfo": "model",
     "SessionOpened": "events",
+    "SmpAborted": "events",
+    "SmpAsked": "events",
+    "SmpEnd": "events",
+    "SmpFailed": "events",
+    "SmpProgress": "events",
+    "SmpSucceeded": "events",
     "StoreError": "errors",
     "Transmit": "events",
     "UsageError": "errors",

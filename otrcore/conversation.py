@@ -145,6 +145,23 @@ class Conversation:
         self._reassembler = Reassembler()
         return self._session.lose()
 
+    def smp_start(self, secret: str, question: str | None = None) -> list[Event]:
+        """Ask the peer to prove, by SMP, that it knows a secret; case and blanks count.  UsageError."""
+        return self._session.smp_start(secret, question)
+
+    def smp_answer(self, secret: str) -> list[Event]:
+        """Answer the peer's question; UsageError if there is none."""
+        return self._session.smp_answer(secret)
+
+    def smp_abort(self) -> list[Event]:
+        """End a verification that is under way, or refuse one; UsageError outside a conversation."""
+        return self._session.smp_abort()
+
+    @property
+    def smp_waiting(self) -> bool:
+        """Whether a question of the peer waits for `smp_answer`."""
+        return self._session.smp_waiting
+
     def receive(self, line: str) -> list[Event]:
         """Take a line of the peer.  Never raises, whatever the line."""
         if not self._policy.versions:

@@ -91,6 +91,51 @@ class SessionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class SmpAsked:
+    """The peer wants to verify us: ask the user for the secret, by this question if there is one."""
+
+    question: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SmpProgress:
+    """A verification goes on; per cent of its four messages."""
+
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class SmpSucceeded:
+    """Both have the same secret; `trusts` is false where only the peer has verified us by that."""
+
+    trusts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SmpFailed:
+    """The secrets differ; `trusts` as above: whether this says something about the peer."""
+
+    trusts: bool
+
+
+class SmpEnd(Enum):
+    """Why a verification ended without a result."""
+
+    HERE = "it was cancelled here"
+    PEER = "the peer cancelled it"
+    OUT_OF_TURN = "a message came out of turn, perhaps because both asked at once"
+    CHEATED = "a message did not verify"
+    SESSION = "the encrypted conversation ended, or was renewed"
+
+
+@dataclass(frozen=True, slots=True)
+class SmpAborted:
+    """A verification ended without a result: nothing is known of the secrets."""
+
+    reason: SmpEnd
+
+
+@dataclass(frozen=True, slots=True)
 class PeerComplained:
     """The peer's client sent an OTR Error Message with this text."""
 
@@ -113,6 +158,11 @@ Event = (
     | HandshakeFailed
     | SessionOpened
     | SessionEnded
+    | SmpAsked
+    | SmpProgress
+    | SmpSucceeded
+    | SmpFailed
+    | SmpAborted
     | PeerComplained
     | Rejected
 )

@@ -10,10 +10,56 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .events import HandshakeEnd, HandshakeStep
+from .crypto.random import Random
+from .events import (
+    HandshakeEnd,
+    HandshakeStep,
+    SmpAborted,
+    SmpAsked,
+    SmpFailed,
+    SmpProgress,
+    SmpSucceeded,
+)
 from .model import SessionInfo
 from .wire.header import Header
 from .wire.tlv import Tlv
+
+SmpEvent = SmpAsked | SmpProgress | SmpSucceeded | SmpFailed | SmpAborted
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step of SMP leads to: records to send, each in a message of its own, and what to tell."""
+
+    records: tuple[Tlv, ...] = ()
+    events: tuple[SmpEvent, ...] = ()
+
+
+class Verifier(Protocol):
+    """SMP in one conversation, whatever its group; `smp.verification` says what each call does."""
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a question of the peer waits for our user."""
+
+    def ask(self, secret: bytes, question: bytes | None) -> Step:
+        """Begin a run."""
+
+    def answer(self, secret: bytes) -> Step:
+        """Answer the peer's question; UsageError if there is none."""
+
+    def abort(self) -> Step:
+        """End the run that is under way, if any."""
+
+    def renounce(self) -> Step:
+        """Tell the peer to give up a run of an earlier session."""
+
+    def receive(self, record: Tlv) -> Step | None:
+        """Take a record of the peer; None if it has nothing to do with SMP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +84,9 @@ class Channel(Protocol):
 
     def decrypt(self, raw: bytes, header: Header) -> Plaintext:
         """Return what a data message holds; PeerError, and nothing changes, if it is not a good one."""
+
+    def verification(self, random: Random) -> Verifier:
+        """Return an idle SMP for this conversation."""
 
     def used_mac_keys(self) -> bytes:
         """Return the receiving MAC keys that were used and not revealed yet, one after the other."""
@@ -73,8 +122,17 @@ class KeyExchange(Protocol):
     def start(self, now: float) -> Outcome:
         """Begin as the initiator, or repeat what was sent if that is still unanswered."""
 
-    def receive(self, raw: bytes, header: Header, now: float) -> Outcome:
-        """Take a message; PeerError, and nothing changes, if it is refused."""
+    @property
+    def sent(self) -> frozenset[int | bytes]:
+        """Public values, and hashes of such, that are ours and out: coming back they are a reflection."""
+
+    def receive(
+        self, raw: bytes, header: Header, now: float, elsewhere: frozenset[int | bytes] = frozenset()
+    ) -> Outcome:
+        """Take a message; PeerError, and nothing changes, if it is refused.
+
+        `elsewhere` is what other exchanges with the same peer have `sent`.
+        """
 
     def tick(self, now: float) -> Outcome:
         """Give up, or try otherwise, what waited too long."""

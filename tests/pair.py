@@ -15,6 +15,7 @@ import copy
 import hashlib
 from collections import defaultdict, deque
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import Literal, TypeVar
 
@@ -35,6 +36,11 @@ AnEvent = TypeVar("AnEvent", bound=Event)
 
 PATIENCE = 10_000
 """Lines after which a link that does not come to rest is taken for an endless loop."""
+
+
+def speaking(*versions: int) -> Policy:
+    """Return the policy that allows these versions, and starts nothing by itself."""
+    return replace(MANUAL, versions=frozenset(versions))
 
 
 @cache
@@ -81,12 +87,13 @@ class Pair:
     def __init__(
         self,
         *,
-        policies: tuple[Policy, Policy] = (MANUAL, MANUAL),
+        policies: tuple[Policy, Policy] | None = None,
+        version: int = 3,
         seed: object = None,
         line_limit: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Without a `seed` randomness is the system's; `line_limit` holds for both."""
+        """Both speak `version` unless `policies` say more; without a `seed` randomness is the system's."""
         self.clock = clock or Clock()
         self.accounts: dict[Side, Account] = {}
         self.randoms: dict[Side, Random] = {}
@@ -94,7 +101,7 @@ class Pair:
         self.on_the_way: dict[Side, deque[str]] = {side: deque() for side in SIDES}
         self.lines: list[tuple[Side, str]] = []
         self._events: dict[Side, list[Event]] = {side: [] for side in SIDES}
-        for side, policy in zip(SIDES, policies, strict=True):
+        for side, policy in zip(SIDES, policies or (speaking(version),) * 2, strict=True):
             random = self.randoms[side] = system_random if seed is None else seeded(f"{seed}/{side}")
             account = Account(
                 identity(side), policy, instance_tag=TAGS[side], random=random, clock=self.clock
@@ -176,7 +183,7 @@ class Pair:
         alice, bob = self.alice.info, self.bob.info
         assert alice is not None
         assert bob is not None
-        assert alice.ssid == bob.ssid
+        assert (alice.version, alice.ssid) == (bob.version, bob.ssid)
         return alice
 
     def say(self, side: Side, text: str) -> None:

@@ -51,7 +51,7 @@ def snapshot(value: object, *, caches: bool = True) -> object:
             case set() | frozenset():
                 return {picture_of_key(item) for item in value}
         fields = dict(attributes(value))
-        if not fields and not hasattr(type(value), "__slots__"):
+        if not fields and not _shows_all(value):
             raise TypeError(f"no picture can be made of {type(value)}")
         if not caches and isinstance(value, ratchet.Pair):
             del fields["mac_used"]
@@ -106,6 +106,12 @@ def attributes(value: object) -> Iterator[tuple[str, object]]:
             if hasattr(value, name):
                 yield name, getattr(value, name)
     yield from getattr(value, "__dict__", {}).items()
+
+
+def _shows_all(value: object) -> bool:
+    """Whether an object without slots and attributes has no state, rather than one that is hidden."""
+    plain = hasattr(value, "__dict__") or hasattr(type(value), "__slots__")
+    return plain and not callable(value)
 
 
 def _unused(value: object) -> bool:

@@ -24,6 +24,7 @@ from ..events import (
     Received,
     SessionEnded,
     SessionOpened,
+    SmpAsked,
     Transmit,
 )
 from ..model import Fingerprint, MessageState, Protection
@@ -277,6 +278,9 @@ class IrcHost:
             return Decision(sender, Verdict.PASS)
         talk = self._open(account, recipient)
         events = talk.receive(text)
+        if any(isinstance(event, SmpAsked) for event in events):
+            # Nobody here can be asked for a secret, and the peer should not wait for an answer.
+            events = [*events, *talk.smp_abort()]
         first = events[0] if events else None
         if isinstance(first, Received) and first.protection is Protection.PLAIN:
             verdict = Verdict.PASS if first.text == text else Verdict.REPLACE

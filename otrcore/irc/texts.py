@@ -14,6 +14,7 @@ from ..events import (
     Rejected,
     SessionEnded,
     SessionOpened,
+    SmpAsked,
 )
 from ..model import MessageState, SessionInfo
 from .lines import one_line
@@ -86,6 +87,11 @@ def explain(event: Event, peer: str, state: MessageState) -> tuple[str, ...]:
             )
         case SessionEnded():
             return (f"The encrypted conversation with {peer} is over. What you type goes out unencrypted.",)
+        case SmpAsked():
+            return (
+                f"{peer} wants to verify you by a question or secret, which was declined, as it cannot be "
+                f"answered here. Compare the fingerprints with {peer} by voice or in person.",
+            )
         case PeerComplained(text):
             return (f"The client of {peer} reports an OTR error: {one_line(text)}",)
         case Rejected(reason, had_text=True) if reason in _LOST_TEXT:

@@ -49,7 +49,7 @@ class Database:
                 self._connection.execute("PRAGMA secure_delete = ON")
                 self._connection.execute("PRAGMA synchronous = FULL")
                 self._migrate()
-            except BaseException:
+            except BaseException:  # an interrupt too must not leave a connection that nobody has
                 self._connection.close()
                 raise
 
@@ -67,7 +67,7 @@ class Database:
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")  # fails if another process does not stop reading
-            except BaseException:
+            except BaseException:  # an interrupt in the middle too takes the whole step back
                 if self._connection.in_transaction:  # SQLite itself ends it where the disk is full
                     self._connection.execute("ROLLBACK")
                 raise

@@ -37,7 +37,7 @@ from ..model import DsaPublicKey, SessionInfo
 from ..protocols import NOTHING, Outcome
 from ..wire import codec
 from ..wire.codec import Reader
-from ..wire.header import ANY_INSTANCE, VERSION_3, Header, MessageType
+from ..wire.header import ANY_INSTANCE, VERSION_2, VERSION_3, Header, MessageType
 from ..wire.keys import fingerprint, read_public_key, serialise_public_key
 from ..wire.messages3 import (
     R_BYTES,
@@ -63,8 +63,9 @@ QUIET = 10.0
 """Seconds without progress before another start may throw away an exchange that the peer takes part in;
 otherwise a flood of queries could keep it from ever finishing.  A start within that time is remembered."""
 
-RESUME_AFTER = 5.0
-"""Seconds that the winner of a crossing has for its Reveal Signature."""
+RESUME_AFTER = {VERSION_2: 0.0, VERSION_3: 5.0}
+"""Seconds that the winner of a crossing has for its Reveal Signature.  In version 2 none: libotr never
+insists on its own Commit there, so that a D-H Key for ours means that it has given its own up."""
 
 NAMES = {
     DhCommit: "D-H Commit",
@@ -132,11 +133,12 @@ _NONE = AuthStateNone()
 class Ake:
     """The exchange with one peer, from any start to a channel; then it is ready for the next."""
 
-    __slots__ = ("_asked_again", "_identity", "_own_tag", "_random", "_touched", "state")
+    __slots__ = ("_asked_again", "_identity", "_own_tag", "_random", "_touched", "_version", "state")
 
-    def __init__(self, identity: Identity, own_tag: int, random: Random) -> None:
+    def __init__(self, version: int, identity: Identity, own_tag: int, random: Random) -> None:
+        self._version = version
         self._identity = identity
-        self._own_tag = own_tag
+        self._own_tag = ANY_INSTANCE if version == VERSION_2 else own_tag
         self._random = random
         self._touched = 0.0
         self._asked_again = False
@@ -200,13 +202,32 @@ class Ake:
         self._leave()
         return Outcome(failed=HandshakeEnd.NO_ANSWER if unanswered else HandshakeEnd.INCOMPLETE)
 
-    def receive(self, raw: bytes, header: Header, now: float) -> Outcome:
+    @property
+    def sent(self) -> frozenset[int | bytes]:
+        """The D-H values and the hash that we have sent and can still use."""
+        match self.state:
+            case AwaitingDhKey(commit=own) | AwaitingSignature(commit=own):
+                return frozenset({own.keys.public, own.message.hashed_gx})
+            case AwaitingRevealSignature(keys=keys, yielded=None):
+                return frozenset({keys.public})
+            case AwaitingRevealSignature(keys=keys, yielded=Yielded(commit=own)):
+                return frozenset({keys.public, own.keys.public, own.message.hashed_gx})
+            case _:
+                return frozenset()
+
+    def receive(
+        self, raw: bytes, header: Header, now: float, elsewhere: frozenset[int | bytes] = frozenset()
+    ) -> Outcome:
         """Take a message by the table of the specification; PeerError, and the state is unchanged."""
         message = parse(raw)
         state = self.state
         match state, message:
             case _, DataMessage():
                 raise MalformedMessage("not a message of the key exchange")
+
+            # What we have sent ourselves, in an exchange of another version.
+            case _, DhCommit(hashed_gx=value) | DhKey(gy=value) if value in elsewhere:
+                raise PeerError(Reason.REFLECTED)
 
             # The hash of a Commit that is still ours to use can only have come from us.
             case (
@@ -223,7 +244,7 @@ class Ake:
             case AwaitingDhKey(commit=own), DhCommit() if own.message.hashed_gx > message.hashed_gx:
                 return _repeat(message, own.message)
             case AwaitingDhKey(commit=own), DhCommit():
-                return self._answer(message, now, Yielded(own, now + RESUME_AFTER))
+                return self._answer(message, now, Yielded(own, now + RESUME_AFTER[self._version]))
 
             # The Commit that we answered, once more, or another in its place: the same D-H Key.
             case AwaitingRevealSignature(commit=old), DhCommit() if old == message:
@@ -246,7 +267,8 @@ class Ake:
             ):
                 return self._hold(state, yielded, message, now)
             # Another instance knows of no other Commit than ours.
-            case AwaitingRevealSignature(yielded=Yielded(commit=own)), DhKey():
+            case AwaitingRevealSignature(keys=keys, yielded=Yielded(commit=own)), DhKey():
+                _check_public(message.gy, keys)
                 return self._reveal(own, message, now)
 
             case AwaitingRevealSignature(commit=old), RevealSignature() if (
@@ -275,7 +297,7 @@ class Ake:
         keys = DhKeyPair.generate(self._random)
         r = Secret(self._random("r", R_BYTES))
         gx = codec.mpi(keys.public)
-        header = Header(VERSION_3, MessageType.DH_COMMIT, self._own_tag, ANY_INSTANCE)
+        header = Header(self._version, MessageType.DH_COMMIT, self._own_tag, ANY_INSTANCE)
         return OwnCommit(keys, r, DhCommit(header, aes_ctr(r, 0, gx), hashlib.sha256(gx).digest()))
 
     def _answer(self, commit: DhCommit, now: float, yielded: Yielded | None) -> Outcome:

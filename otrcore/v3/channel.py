@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gmpy2 import mpz
+
 from ..crypto.cipher import aes_ctr
 from ..crypto.hashes import mac_sha1, same
 from ..crypto.modp import is_public
+from ..crypto.random import Random
 from ..errors import MalformedMessage, PeerError, Reason
 from ..model import SessionInfo
 from ..protocols import Plaintext
+from ..smp.verification import Verification
 from ..wire import codec, tlv
 from ..wire.codec import MAC_BYTES
 from ..wire.header import IGNORE_UNREADABLE, Header, MessageType
 from ..wire.messages3 import DataMessage, parse
 from ..wire.tlv import Tlv
 from .ratchet import MAX_COUNTER, Ratchet
+from .smp import ModpGroup, SmpRecords, compared
 
 
 class DataChannel:
@@ -83,6 +88,16 @@ class DataChannel:
         self._ratchet.rotate(message.sender_keyid, message.recipient_keyid, message.next_dh)
         pair.received = message.counter
         return Plaintext(*tlv.split(plaintext))
+
+    def verification(self, random: Random) -> Verification[mpz]:
+        """Return an idle SMP for this conversation."""
+        info = self._info
+
+        def comparison(we_asked: bool, secret: bytes) -> int:
+            ours, theirs = info.our_fingerprint, info.their_fingerprint
+            return compared(*((ours, theirs) if we_asked else (theirs, ours)), info.ssid, secret)
+
+        return Verification(ModpGroup(), random, SmpRecords(), comparison)
 
     def used_mac_keys(self) -> bytes:
         """Return the used MAC keys that were not revealed yet, 20 bytes each."""

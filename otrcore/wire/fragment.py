@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ..errors import MalformedMessage, PeerError, Reason
-from .header import SMALLEST_INSTANCE_TAG, Header
+from .header import SMALLEST_INSTANCE_TAG, VERSION_2, Header
 
 MAX_PIECES = 65535
 MAX_TOTAL = 64 * 1024
@@ -18,7 +18,8 @@ _JOINED_AT = 64
 LIFETIME = 60.0
 """Seconds that a partial message is kept without a new piece."""
 
-OVERHEAD = len("?OTR|00000000|00000000,00000,00000,,")
+OVERHEAD_3 = len("?OTR|00000000|00000000,00000,00000,,")
+OVERHEAD_2 = len("?OTR,00000,00000,,")
 
 # Receivers take unpadded numbers too: some clients send them.
 _VERSION_3 = re.compile(r"\?OTR\|([0-9A-Fa-f]{1,8})\|([0-9A-Fa-f]{1,8}),([0-9]{1,5}),([0-9]{1,5}),([^,]+),")
@@ -65,13 +66,16 @@ def cut(message: str, limit: int | None, header: Header) -> tuple[str, ...]:
     """
     if limit is None or len(message) <= limit:
         return (message,)
-    room = limit - OVERHEAD
+    if header.version == VERSION_2:
+        start, room = "?OTR,", limit - OVERHEAD_2
+    else:
+        start = f"?OTR|{header.sender_tag:08x}|{header.receiver_tag:08x},"
+        room = limit - OVERHEAD_3
     count = -(-len(message) // room) if room > 0 else 0
     if not 0 < count <= MAX_PIECES:
         raise ValueError(f"a message of {len(message)} characters cannot be cut to lines of {limit}")
-    tags = f"{header.sender_tag:08x}|{header.receiver_tag:08x}"
     return tuple(
-        f"?OTR|{tags},{index + 1:05},{count:05},{message[index * room : (index + 1) * room]},"
+        f"{start}{index + 1:05},{count:05},{message[index * room : (index + 1) * room]},"
         for index in range(count)
     )
 

@@ -12,10 +12,12 @@ ANY_INSTANCE = 0
 
 SMALLEST_INSTANCE_TAG = 0x100
 
-VERSION_3 = 3
+_LENGTH_2 = 3
+_LENGTH_3 = 11
+"""Bytes of a header; since version 3 it holds instance tags."""
 
-LENGTH = 11
-"""Bytes of a version 3 header."""
+VERSION_2 = 2
+VERSION_3 = 3
 
 IGNORE_UNREADABLE = 0x01
 """Flag of a data message whose loss nobody need be told of (heartbeat, disconnect)."""
@@ -33,23 +35,27 @@ class MessageType:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Version (SHORT), type (BYTE), sender and receiver instance tag (INT each)."""
+    """Version (SHORT), type (BYTE); from version 3 on, sender and receiver instance tag (INT each).
+
+    In version 2, which knows no instances, both tags are ANY_INSTANCE.
+    """
 
     version: int
     type: int
-    sender_tag: int
-    receiver_tag: int
+    sender_tag: int = ANY_INSTANCE
+    receiver_tag: int = ANY_INSTANCE
 
     def serialise(self) -> bytes:
         """Return the bytes of this header."""
-        return b"".join(
-            (
-                codec.short(self.version),
-                codec.byte(self.type),
-                codec.integer(self.sender_tag),
-                codec.integer(self.receiver_tag),
-            )
-        )
+        start = codec.short(self.version) + codec.byte(self.type)
+        if self.version == VERSION_2:
+            return start
+        return start + codec.integer(self.sender_tag) + codec.integer(self.receiver_tag)
+
+    @property
+    def length(self) -> int:
+        """Bytes of this header."""
+        return _LENGTH_2 if self.version == VERSION_2 else _LENGTH_3
 
     def reply(self, message_type: int, own_tag: int) -> Header:
         """Return the header of a message to this one's sender; this one may have been for any instance."""
@@ -62,11 +68,15 @@ def version_of(raw: bytes) -> int:
 
 
 def parse_header(raw: bytes) -> Header:
-    """Read the header of an encoded version 3 message; MalformedMessage."""
+    """Read the header of an encoded message of version 2 or later; MalformedMessage."""
     reader = Reader(raw)
-    return Header(reader.short(), reader.byte(), reader.integer(), reader.integer())
+    version, message_type = reader.short(), reader.byte()
+    if version == VERSION_2:
+        return Header(version, message_type)
+    return Header(version, message_type, reader.integer(), reader.integer())
 
 
 def is_ignorable(raw: bytes) -> bool:
     """Whether a data message, readable or not, has the flag IGNORE_UNREADABLE behind its header."""
-    return len(raw) > LENGTH and bool(raw[LENGTH] & IGNORE_UNREADABLE)
+    at = _LENGTH_2 if raw[:2] == codec.short(VERSION_2) else _LENGTH_3
+    return len(raw) > at and bool(raw[at] & IGNORE_UNREADABLE)

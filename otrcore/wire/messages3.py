@@ -1,4 +1,4 @@
-"""The encoded messages of version 3 as values; parse and serialise are inverse, byte for byte."""
+"""The encoded messages of versions 2 and 3 as values; parse and serialise are inverse, byte for byte."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 from ..errors import MalformedMessage
 from . import codec
 from .codec import CTR_BYTES, MAC_BYTES, Reader
-from .header import LENGTH, Header, MessageType, parse_header
+from .header import Header, MessageType, parse_header
 
 R_BYTES = 16
 HASH_BYTES = 32
@@ -159,7 +159,7 @@ def parse(raw: bytes) -> Message:
     kind = _KINDS.get(header.type)
     if kind is None:
         raise MalformedMessage(f"an unknown message type {header.type:#04x}")
-    reader = Reader(raw, LENGTH)
+    reader = Reader(raw, header.length)
     message = kind.read(header, reader)
     reader.end()
     return message

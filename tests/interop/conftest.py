@@ -1,4 +1,4 @@
-"""The `libotr` fixture: peers for one test, closed after it."""
+"""The `libotr` fixture: peers for one test, closed after it; and `version`, for what runs in each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ class LibotrFactory(Protocol):
     """Makes a peer that has its key already."""
 
     def __call__(self, account: str = ..., policy: str = ..., *, mms: int = ...) -> LibotrPeer: ...
+
+
+@pytest.fixture(params=[2, 3], ids=["version 2", "version 3"])
+def version(request: pytest.FixtureRequest) -> int:
+    """The one version that both sides speak."""
+    return int(request.param)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ class Ours:
     def __init__(
         self, policy: Policy = MANUAL, *, line_limit: int | None = None, instance_tag: int | None = None
     ) -> None:
+        self.policy = policy
         self.clock = Clock()
         self.fingerprint = identity("ours").fingerprint
         self._wanted: Callable[[bytes], bool] | None = None
@@ -130,15 +131,22 @@ class Doubled:
         self._side.receive(wire)
 
 
-def agreed(ours: Ours, theirs: LibotrPeer) -> str:
-    """Be sure that both are in one and the same session and know each other; returns its ssid in hex."""
+def agreed(ours: Ours, theirs: LibotrPeer, *, version: int | None = None) -> str:
+    """Be sure that both are in one and the same session and know each other; returns its ssid in hex.
+
+    `version` is the one that they should have chosen, by default the best of ours.
+    """
     our_view, their_view = ours.session, theirs.session
     assert our_view is not None
     assert their_view is not None
     assert our_view.ssid.hex() == their_view["ssid"]
-    assert (our_view.version, their_view["version"]) == (3, 3)
-    assert our_view.their_instance_tag == their_view["our_instance"]
-    assert their_view["their_instance"] == ours.instance_tag
+    version = version or max(ours.policy.versions)
+    assert (our_view.version, their_view["version"]) == (version, version)
+    if version == 2:
+        assert our_view.their_instance_tag == their_view["their_instance"] == 0
+    else:
+        assert our_view.their_instance_tag == their_view["our_instance"]
+        assert their_view["their_instance"] == ours.instance_tag
     assert our_view.our_fingerprint == ours.fingerprint
     assert their_view["fingerprint"] == ours.fingerprint.digest.hex()
     assert our_view.their_fingerprint.digest.hex() == theirs.command("fingerprint")["fingerprint"]

@@ -6,22 +6,23 @@ Tries alternate in who hears first, and in whether every line arrives twice.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from otrcore.events import HandshakeStep
-from otrcore.policy import DEFAULT
 from tests.interop.conftest import LibotrFactory
 from tests.interop.oracle import LibotrPeer, exchange
 from tests.interop.ours import Doubled, Ours, agreed, chat, commit_in, secure
+from tests.pair import speaking
 
-QUERY = "?OTRv3?"
 TRIES = 8
 
 
 def ways_to_start(ours: Ours, theirs: LibotrPeer, way: str) -> tuple[str, str]:
     """Return what makes us commit, and what makes libotr commit."""
     if way == "third party":
-        return QUERY, QUERY
+        return ours.policy.query, ours.policy.query
     ours.start()
     if way == "query and tag":
         theirs.send("a tagged text")
@@ -57,9 +58,11 @@ def cross(ours: Ours, theirs: LibotrPeer, way: str, *, higher: bool, theirs_hear
 
 @pytest.mark.parametrize("higher", [True, False], ids=["our hash higher", "our hash lower"])
 @pytest.mark.parametrize("way", ["queries", "query and tag", "third party", "refresh"])
-def test_crossing_starts_end_encrypted(libotr: LibotrFactory, way: str, higher: bool) -> None:
+def test_crossing_starts_end_encrypted(libotr: LibotrFactory, version: int, way: str, higher: bool) -> None:
+    policy = replace(speaking(version), start_on_tag=True)
     for attempt in range(TRIES):
-        ours, theirs = Ours(DEFAULT), libotr(policy="v3+tag" if way == "query and tag" else "v3")
+        ours = Ours(policy)
+        theirs = libotr(policy=f"v{version}+tag" if way == "query and tag" else f"v{version}")
         before = secure(ours, theirs) if way == "refresh" else None
         cross(ours, theirs, way, higher=higher, theirs_hears_first=bool(attempt & 1))
         if attempt & 2:
@@ -72,23 +75,29 @@ def test_crossing_starts_end_encrypted(libotr: LibotrFactory, way: str, higher: 
 
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
-def test_both_ask_at_once_and_lines_flow(libotr: LibotrFactory, first: str) -> None:
+@pytest.mark.parametrize(
+    ("allowed", "policy", "version"),
+    [({2}, "v2", 2), ({3}, "v3", 3), ({2, 3}, "v2", 2), ({2}, "v2+v3", 2), ({2, 3}, "v2+v3", 3)],
+)
+def test_both_ask_at_once_and_lines_flow(
+    libotr: LibotrFactory, allowed: set[int], policy: str, version: int, first: str
+) -> None:
     """The same without any choice of hashes or steps."""
     for _ in range(TRIES):
-        ours, theirs = Ours(), libotr(policy="v3")
+        ours, theirs = Ours(speaking(*allowed)), libotr(policy=policy)
         ours.start()
         theirs.start()
         if first == "ours":
             exchange(ours, theirs)
         else:
             exchange(theirs, ours)
-        agreed(ours, theirs)
+        agreed(ours, theirs, version=version)
         theirs.close()
 
 
 @pytest.mark.parametrize("starter", ["ours", "theirs"])
-def test_every_line_arrives_twice(libotr: LibotrFactory, starter: str) -> None:
-    ours, theirs = Ours(), libotr(policy="v3")
+def test_every_line_arrives_twice(libotr: LibotrFactory, version: int, starter: str) -> None:
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     (ours if starter == "ours" else theirs).start()
     exchange(Doubled(ours), Doubled(theirs))
     agreed(ours, theirs)

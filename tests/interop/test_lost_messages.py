@@ -13,6 +13,7 @@ from otrcore.wire.messages3 import AkeMessage, DhCommit, DhKey, RevealSignature,
 from tests.interop.conftest import LibotrFactory
 from tests.interop.oracle import Direction, LibotrPeer, exchange
 from tests.interop.ours import Ours, agreed, chat, let_pass, message_in, secure
+from tests.pair import speaking
 
 MESSAGES = [DhCommit, DhKey, RevealSignature, Signature]
 
@@ -37,9 +38,11 @@ def lose(ours: Ours, theirs: LibotrPeer, starter: str, kind: type[AkeMessage]) -
 
 @pytest.mark.parametrize("starter", ["ours", "theirs"])
 @pytest.mark.parametrize("kind", MESSAGES)
-def test_what_a_lost_message_leaves(libotr: LibotrFactory, starter: str, kind: type[AkeMessage]) -> None:
+def test_what_a_lost_message_leaves(
+    libotr: LibotrFactory, version: int, starter: str, kind: type[AkeMessage]
+) -> None:
     """Nobody is encrypted but the sender of a lost Signature, who cannot know; we say when we give up."""
-    ours, theirs = Ours(), libotr(policy="v3")
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     lose(ours, theirs, starter, kind)
     # Whoever asks is the responder, and the responder sends the Signature.
     assert (ours.state is MessageState.ENCRYPTED) is (kind is Signature and starter == "ours")
@@ -59,9 +62,9 @@ def test_what_a_lost_message_leaves(libotr: LibotrFactory, starter: str, kind: t
 @pytest.mark.parametrize("starter", ["ours", "theirs"])
 @pytest.mark.parametrize("kind", MESSAGES)
 def test_another_start_heals(
-    libotr: LibotrFactory, starter: str, restarter: str, kind: type[AkeMessage], wait: int
+    libotr: LibotrFactory, version: int, starter: str, restarter: str, kind: type[AkeMessage], wait: int
 ) -> None:
-    ours, theirs = Ours(), libotr(policy="v3")
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     lose(ours, theirs, starter, kind)
     let_pass(wait, ours, theirs)
     (ours if restarter == "ours" else theirs).start()
@@ -72,9 +75,11 @@ def test_another_start_heals(
 
 @pytest.mark.parametrize("starter", ["ours", "theirs"])
 @pytest.mark.parametrize("kind", MESSAGES)
-def test_our_second_start_heals_at_once(libotr: LibotrFactory, starter: str, kind: type[AkeMessage]) -> None:
+def test_our_second_start_heals_at_once(
+    libotr: LibotrFactory, version: int, starter: str, kind: type[AkeMessage]
+) -> None:
     """Nobody has to wait for anything to expire."""
-    ours, theirs = Ours(), libotr(policy="v3")
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     lose(ours, theirs, starter, kind)
     ours.start()
     exchange(ours, theirs)
@@ -83,9 +88,11 @@ def test_our_second_start_heals_at_once(libotr: LibotrFactory, starter: str, kin
 
 
 @pytest.mark.parametrize("kind", MESSAGES)
-def test_a_lost_refresh_leaves_the_session_usable(libotr: LibotrFactory, kind: type[AkeMessage]) -> None:
+def test_a_lost_refresh_leaves_the_session_usable(
+    libotr: LibotrFactory, version: int, kind: type[AkeMessage]
+) -> None:
     """Only a lost Signature makes the sides disagree, until the next start."""
-    ours, theirs = Ours(), libotr(policy="v3")
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     before = secure(ours, theirs)
     chat(ours, theirs)
     theirs.start()

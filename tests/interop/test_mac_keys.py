@@ -19,14 +19,15 @@ from otrcore.wire.text import encode
 from tests.interop.conftest import LibotrFactory
 from tests.interop.oracle import Direction, LibotrPeer, exchange
 from tests.interop.ours import Ours, agreed, data_in, message_in, secure
+from tests.pair import speaking
 
 Log = list[tuple[Direction, str]]
 
 
 @pytest.fixture
-def pair(libotr: LibotrFactory) -> tuple[Ours, LibotrPeer]:
+def pair(libotr: LibotrFactory, version: int) -> tuple[Ours, LibotrPeer]:
     """Both sides, encrypted."""
-    ours, theirs = Ours(), libotr(policy="v3")
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     secure(ours, theirs)
     return ours, theirs
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from otrcore.errors import Reason
 from otrcore.events import HandshakeEnd, HandshakeFailed, Received, Rejected, SessionOpened
 from otrcore.model import MessageState, Protection
-from otrcore.policy import DEFAULT
 from tests.interop.conftest import LibotrFactory
 from tests.interop.oracle import Direction, LibotrPeer, exchange
 from tests.interop.ours import Ours, agreed, chat, secure
+from tests.pair import speaking
 
+OTHER_VERSION = {2: 3, 3: 2}
 OPENED = ("gone_secure", "still_secure")
 
 
@@ -22,8 +25,8 @@ def opened(theirs: LibotrPeer) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("order", ["ours first", "theirs first"])
 @pytest.mark.parametrize("starter", ["ours", "theirs"])
-def test_either_side_starts(libotr: LibotrFactory, starter: str, order: str) -> None:
-    ours, theirs = Ours(), libotr(policy="v3")
+def test_either_side_starts(libotr: LibotrFactory, version: int, starter: str, order: str) -> None:
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     log: list[tuple[Direction, str]] = []
     (ours if starter == "ours" else theirs).start()
     if order == "ours first":
@@ -38,10 +41,43 @@ def test_either_side_starts(libotr: LibotrFactory, starter: str, order: str) -> 
     assert [event.info.ssid.hex() for event in ours.events(SessionOpened)] == [ssid]
 
 
+@pytest.mark.parametrize("way", ["we ask", "libotr asks", "libotr shows a tag"])
+@pytest.mark.parametrize(
+    ("allowed", "policy", "version"),
+    [
+        ({2}, "v2+v3", 2),
+        ({3}, "v2+v3", 3),
+        ({2, 3}, "v2", 2),
+        ({2, 3}, "v3", 3),
+        ({2, 3}, "v2+v3", 3),
+    ],
+)
+def test_the_best_version_of_both(
+    libotr: LibotrFactory, allowed: set[int], policy: str, version: int, way: str
+) -> None:
+    ours = Ours(replace(speaking(*allowed), start_on_tag=True))
+    theirs = libotr(policy=f"{policy}+tag")
+    match way:
+        case "we ask":
+            ours.start()
+        case "libotr asks":
+            theirs.start()
+        case _:
+            theirs.send("hello")
+    exchange(ours, theirs)
+    agreed(ours, theirs, version=version)
+    chat(ours, theirs)
+    ours.end()
+    exchange(ours, theirs)
+    assert "finished" in {context["msgstate"] for context in theirs.status()}
+
+
 @pytest.mark.parametrize(("starter", "we_commit"), [("ours", False), ("theirs", True)])
-def test_both_show_the_same_half_in_bold(libotr: LibotrFactory, starter: str, we_commit: bool) -> None:
+def test_both_show_the_same_half_in_bold(
+    libotr: LibotrFactory, version: int, starter: str, we_commit: bool
+) -> None:
     """The half of whoever sent the D-H Commit is the first; each side shows its own in bold."""
-    ours, theirs = Ours(), libotr(policy="v3")
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     (ours if starter == "ours" else theirs).start()
     exchange(ours, theirs)
     (event,) = ours.events(SessionOpened)
@@ -50,8 +86,8 @@ def test_both_show_the_same_half_in_bold(libotr: LibotrFactory, starter: str, we
     assert event.info.session_id == f"{event.info.ssid.hex()[:8]} {event.info.ssid.hex()[8:]}"
 
 
-def test_fingerprints_read_the_same(libotr: LibotrFactory) -> None:
-    ours, theirs = Ours(), libotr(policy="v3")
+def test_fingerprints_read_the_same(libotr: LibotrFactory, version: int) -> None:
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     ours.start()
     exchange(ours, theirs)
     (seen,) = theirs.events("new_fingerprint")
@@ -60,8 +96,8 @@ def test_fingerprints_read_the_same(libotr: LibotrFactory) -> None:
     assert str(ours.session.their_fingerprint) == theirs.command("fingerprint")["human"]
 
 
-def test_a_whitespace_tag_is_answered(libotr: LibotrFactory) -> None:
-    ours, theirs = Ours(DEFAULT), libotr(policy="v3+tag")
+def test_a_whitespace_tag_is_answered(libotr: LibotrFactory, version: int) -> None:
+    ours, theirs = Ours(replace(speaking(version), start_on_tag=True)), libotr(policy=f"v{version}+tag")
     theirs.send("hello")
     exchange(ours, theirs)
     agreed(ours, theirs)
@@ -69,8 +105,8 @@ def test_a_whitespace_tag_is_answered(libotr: LibotrFactory) -> None:
     chat(ours, theirs)
 
 
-def test_a_whitespace_tag_starts_nothing_where_policy_says_so(libotr: LibotrFactory) -> None:
-    ours, theirs = Ours(), libotr(policy="v3+tag")
+def test_a_whitespace_tag_starts_nothing_where_policy_says_so(libotr: LibotrFactory, version: int) -> None:
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}+tag")
     theirs.send("hello")
     assert exchange(ours, theirs) == 1
     assert ours.shown() == [Received("hello", Protection.PLAIN)]
@@ -78,42 +114,45 @@ def test_a_whitespace_tag_starts_nothing_where_policy_says_so(libotr: LibotrFact
 
 
 @pytest.mark.parametrize("mms", [0, 100])
-def test_a_text_that_libotr_kept_back_comes_encrypted(libotr: LibotrFactory, mms: int) -> None:
+def test_a_text_that_libotr_kept_back_comes_encrypted(libotr: LibotrFactory, version: int, mms: int) -> None:
     """With short lines libotr cuts even its query, into fragments of version 2."""
-    ours, theirs = Ours(), libotr(policy="v3+require", mms=mms)
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}+require", mms=mms)
     log: list[tuple[Direction, str]] = []
     theirs.send("for your eyes only")
     exchange(ours, theirs, log=log)
     agreed(ours, theirs)
     assert ours.texts() == ["for your eyes only"]
-    assert log[0][1].startswith("?OTR,00001," if mms else "?OTRv3?")
+    assert log[0][1].startswith("?OTR,00001," if mms else f"?OTRv{version}?")
 
 
-@pytest.mark.parametrize("query", ["hello ?OTRv3? x", "?OTRv23?", "?OTRv24x3?", "?OTR?v3?"])
-def test_both_take_the_same_texts_for_queries(libotr: LibotrFactory, query: str) -> None:
-    ours, theirs = Ours(), libotr(policy="v3")
+@pytest.mark.parametrize("query", ["hello ?OTRv{}? x", "?OTRv23?", "?OTRv24x3?", "?OTR?v{}?", "?OTRv{}"])
+def test_both_take_the_same_texts_for_queries(libotr: LibotrFactory, version: int, query: str) -> None:
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
+    query = query.format(version)
     ours.receive(query)
     theirs.receive(query)
     assert len(ours.take()) == len(theirs.take()) == 1
 
 
-@pytest.mark.parametrize("query", ["?OTRv?", "?OTRv4?", "?OTR?", "?OTRv2?", "?otrv3?"])
-def test_both_answer_nothing_to_these(libotr: LibotrFactory, query: str) -> None:
-    ours, theirs = Ours(), libotr(policy="v3")
+@pytest.mark.parametrize("query", ["?OTRv?", "?OTRv4?", "?OTR?", "?OTRv{other}?", "?otrv{version}?"])
+def test_both_answer_nothing_to_these(libotr: LibotrFactory, version: int, query: str) -> None:
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
+    query = query.format(version=version, other=OTHER_VERSION[version])
     ours.receive(query)
     theirs.receive(query)
     assert ours.take() == theirs.take() == []
 
 
-def test_no_common_version(libotr: LibotrFactory) -> None:
-    ours, theirs = Ours(DEFAULT), libotr(policy="v2+tag")
+def test_no_common_version(libotr: LibotrFactory, version: int) -> None:
+    ours = Ours(replace(speaking(version), start_on_tag=True))
+    theirs = libotr(policy=f"v{OTHER_VERSION[version]}+tag")
     theirs.start()
     assert exchange(ours, theirs) == 1
     assert ours.shown() == [Rejected(Reason.VERSION)]
 
-    theirs.send("a tag for version 2")
+    theirs.send("a tag for another version")
     assert exchange(ours, theirs) == 1
-    assert ours.shown() == [Received("a tag for version 2", Protection.PLAIN)]
+    assert ours.shown() == [Received("a tag for another version", Protection.PLAIN)]
 
     ours.start()
     assert exchange(ours, theirs) == 1
@@ -123,8 +162,10 @@ def test_no_common_version(libotr: LibotrFactory) -> None:
 
 
 @pytest.mark.parametrize("starter", ["ours", "theirs"])
-def test_a_query_while_encrypted_brings_a_new_session(libotr: LibotrFactory, starter: str) -> None:
-    ours, theirs = Ours(), libotr(policy="v3")
+def test_a_query_while_encrypted_brings_a_new_session(
+    libotr: LibotrFactory, version: int, starter: str
+) -> None:
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     before = secure(ours, theirs)
     chat(ours, theirs)
     (ours if starter == "ours" else theirs).start()
@@ -141,9 +182,9 @@ def test_a_query_while_encrypted_brings_a_new_session(libotr: LibotrFactory, sta
 
 @pytest.mark.parametrize("starter", ["ours", "theirs"])
 def test_texts_of_the_old_session_get_through_until_it_is_replaced(
-    libotr: LibotrFactory, starter: str
+    libotr: LibotrFactory, version: int, starter: str
 ) -> None:
-    ours, theirs = Ours(), libotr(policy="v3")
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     secure(ours, theirs)
     (ours if starter == "ours" else theirs).start()
     for turn in range(6):

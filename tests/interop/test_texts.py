@@ -12,6 +12,7 @@ from otrcore.session import MAX_TEXT_BYTES
 from tests.interop.conftest import LibotrFactory
 from tests.interop.oracle import Direction, LibotrPeer, exchange
 from tests.interop.ours import Ours, agreed, chat, data_in, secure
+from tests.pair import speaking
 
 TEXTS = {
     "long": "0123456789" * 2000,
@@ -27,9 +28,9 @@ TEXTS = {
 
 
 @pytest.fixture
-def pair(libotr: LibotrFactory) -> tuple[Ours, LibotrPeer]:
+def pair(libotr: LibotrFactory, version: int) -> tuple[Ours, LibotrPeer]:
     """Both sides, encrypted, without limits on lines."""
-    ours, theirs = Ours(), libotr(policy="v3")
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}")
     secure(ours, theirs)
     return ours, theirs
 
@@ -99,8 +100,10 @@ def test_a_lost_text_costs_only_itself(pair: tuple[Ours, LibotrPeer]) -> None:
 
 @pytest.mark.parametrize(("limit", "mms"), [(None, 0), (400, 400)], ids=["whole", "in fragments"])
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_any_text_survives(libotr: LibotrFactory, text: str, limit: int | None, mms: int) -> None:
-    ours, theirs = Ours(line_limit=limit), libotr(policy="v3", mms=mms)
+def test_any_text_survives(
+    libotr: LibotrFactory, version: int, text: str, limit: int | None, mms: int
+) -> None:
+    ours, theirs = Ours(speaking(version), line_limit=limit), libotr(policy=f"v{version}", mms=mms)
     secure(ours, theirs)
     ours.send(text)
     theirs.send(text)
@@ -150,9 +153,9 @@ def test_texts_that_are_not_unicode(pair: tuple[Ours, LibotrPeer]) -> None:
 
 @pytest.mark.parametrize("limit", [100, 400])
 @pytest.mark.parametrize("starter", ["ours", "theirs"])
-def test_lines_of_both_keep_to_a_limit(libotr: LibotrFactory, starter: str, limit: int) -> None:
+def test_lines_of_both_keep_to_a_limit(libotr: LibotrFactory, version: int, starter: str, limit: int) -> None:
     """From the query to the end; libotr does not cut everything, so only ours are measured."""
-    ours, theirs = Ours(line_limit=limit), libotr(policy="v3", mms=limit)
+    ours, theirs = Ours(speaking(version), line_limit=limit), libotr(policy=f"v{version}", mms=limit)
     log: list[tuple[Direction, str]] = []
     (ours if starter == "ours" else theirs).start()
     exchange(ours, theirs, log=log)
@@ -165,21 +168,22 @@ def test_lines_of_both_keep_to_a_limit(libotr: LibotrFactory, starter: str, limi
     ours.end()
     exchange(ours, theirs, log=log)
 
+    front = "?OTR," if version == 2 else "?OTR|"
     sent = [wire for way, wire in log if way == ">"]
     assert max(map(len, sent)) <= limit
     for way in (">", "<"):
-        assert sum(wire.startswith("?OTR|") for direction, wire in log if direction == way) > 20
+        assert sum(wire.startswith(front) for direction, wire in log if direction == way) > 20
 
 
 @pytest.mark.parametrize(("limit", "mms"), [(100, 0), (None, 100), (100, 400), (400, 100)])
-def test_limits_may_differ(libotr: LibotrFactory, limit: int | None, mms: int) -> None:
-    ours, theirs = Ours(line_limit=limit), libotr(policy="v3", mms=mms)
+def test_limits_may_differ(libotr: LibotrFactory, version: int, limit: int | None, mms: int) -> None:
+    ours, theirs = Ours(speaking(version), line_limit=limit), libotr(policy=f"v{version}", mms=mms)
     secure(ours, theirs)
     chat(ours, theirs)
 
 
-def test_a_lost_fragment_costs_only_its_text(libotr: LibotrFactory) -> None:
-    ours, theirs = Ours(line_limit=100), libotr(policy="v3", mms=100)
+def test_a_lost_fragment_costs_only_its_text(libotr: LibotrFactory, version: int) -> None:
+    ours, theirs = Ours(speaking(version), line_limit=100), libotr(policy=f"v{version}", mms=100)
     secure(ours, theirs)
     for lost in (0, 1, -1):
         ours.send("never arrives")
@@ -193,8 +197,8 @@ def test_a_lost_fragment_costs_only_its_text(libotr: LibotrFactory) -> None:
         chat(ours, theirs)
 
 
-def test_plain_text_between_fragments_drops_nothing(libotr: LibotrFactory) -> None:
-    ours, theirs = Ours(line_limit=100), libotr(policy="v3", mms=100)
+def test_plain_text_between_fragments_drops_nothing(libotr: LibotrFactory, version: int) -> None:
+    ours, theirs = Ours(speaking(version), line_limit=100), libotr(policy=f"v{version}", mms=100)
     secure(ours, theirs)
     ours.send("in pieces")
     theirs.send("in pieces")
@@ -219,8 +223,10 @@ def test_our_longest_text(pair: tuple[Ours, LibotrPeer]) -> None:
 
 
 @pytest.mark.parametrize("mms", [0, 400])
-def test_a_text_beyond_our_bound_is_lost_but_not_silently(libotr: LibotrFactory, mms: int) -> None:
-    ours, theirs = Ours(), libotr(policy="v3", mms=mms)
+def test_a_text_beyond_our_bound_is_lost_but_not_silently(
+    libotr: LibotrFactory, version: int, mms: int
+) -> None:
+    ours, theirs = Ours(speaking(version)), libotr(policy=f"v{version}", mms=mms)
     secure(ours, theirs)
     theirs.send("x" * 60_000)
     exchange(ours, theirs)

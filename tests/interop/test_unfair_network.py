@@ -6,26 +6,28 @@ Whatever came of it: once everything under way has expired, one start makes both
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
 
-from otrcore.policy import DEFAULT, MANUAL
 from otrcore.v3.ake import LIFETIME
 from tests.interop.conftest import LibotrFactory
 from tests.interop.oracle import exchange
 from tests.interop.ours import Ours, agreed, chat, let_pass, secure
+from tests.pair import speaking
 
 STEPS = 80
-POLICIES = ["v3", "v3+tag", "v3+errstart", "v3+tag+tagstart+errstart"]
+POLICIES = ["", "+tag", "+errstart", "+tag+tagstart+errstart"]
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_one_start_heals_whatever_happened(libotr: LibotrFactory, seed: int) -> None:
+def test_one_start_heals_whatever_happened(libotr: LibotrFactory, version: int, seed: int) -> None:
     """The seed decides on everything but keys, whose hashes decide crossings."""
     chance = Random(seed)
-    ours = Ours(chance.choice([DEFAULT, MANUAL]), line_limit=chance.choice([None, 400]))
-    theirs = libotr(policy=chance.choice(POLICIES), mms=chance.choice([0, 400]))
+    policy = replace(speaking(version), start_on_tag=chance.choice([True, False]))
+    ours = Ours(policy, line_limit=chance.choice([None, 400]))
+    theirs = libotr(policy=f"v{version}{chance.choice(POLICIES)}", mms=chance.choice([0, 400]))
     if chance.random() < 0.5:
         secure(ours, theirs)
     to_ours: list[str] = []

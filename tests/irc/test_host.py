@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from otrcore.account import Account
 from otrcore.conversation import QUERY_PATIENCE, Conversation
 from otrcore.errors import StoreError
-from otrcore.events import HandshakeFailed, HeldBack, NotSent, Rejected, SessionEnded, SessionOpened
+from otrcore.events import (
+    HandshakeFailed,
+    HeldBack,
+    NotSent,
+    Rejected,
+    SessionEnded,
+    SessionOpened,
+    SmpAsked,
+    Transmit,
+)
 from otrcore.irc import host as host_module
 from otrcore.irc.host import MAX_CONVERSATIONS, IrcHost, Send, ShowMessage, ShowNote, Verdict
 from otrcore.irc.isupport import Features
@@ -1084,3 +1093,20 @@ def test_the_clock_is_the_accounts() -> None:
     host.connected("alice", Features())
     host.start("bob")
     assert host.next_tick == clock.now + QUERY_PATIENCE
+
+
+@pytest.mark.parametrize("question", [None, "Where did we meet?"])
+def test_a_verification_is_declined_at_once(
+    secured: Network, alice: User, bob: User, question: str | None
+) -> None:
+    """Nobody can be asked for a secret here, so that the peer must not wait for it."""
+    talk = bob.account.conversation("alice")
+    events = talk.smp_start("secret", question)
+    bob.do([Send("alice", event.lines) for event in events if isinstance(event, Transmit)])
+    (told,) = [a for a in alice.shown if isinstance(a, ShowNote) and isinstance(a.event, SmpAsked)]
+    assert "declined" in told.lines[0]
+    assert "Where did we meet" not in told.lines[0]
+    assert not talk._session._state.verification.running  # type: ignore[union-attr]
+    assert alice.host.state("bob") is MessageState.ENCRYPTED
+    alice.say("bob", "still encrypted")
+    assert bob.texts() == [("still encrypted", Protection.ENCRYPTED)]

@@ -24,6 +24,12 @@ from otrcore.events import (
     Rejected,
     SessionEnded,
     SessionOpened,
+    SmpAborted,
+    SmpAsked,
+    SmpEnd,
+    SmpFailed,
+    SmpProgress,
+    SmpSucceeded,
     Transmit,
 )
 from otrcore.irc.host import ShowNote
@@ -47,6 +53,10 @@ SILENT: list[Event] = [
     Transmit(("x",)),
     Received("x", Protection.ENCRYPTED),
     Rejected(Reason.OTHER_INSTANCE),
+    SmpProgress(25),
+    SmpSucceeded(trusts=True),
+    SmpFailed(trusts=True),
+    SmpAborted(SmpEnd.HERE),
     Rejected(Reason.REPLAYED),
     Rejected(Reason.REFLECTED),
     Rejected(Reason.OUT_OF_TURN),
@@ -55,6 +65,7 @@ SILENT: list[Event] = [
     Rejected(Reason.NO_SESSION),
 ]
 TELLING: list[tuple[Event, MessageState]] = [
+    (SmpAsked("Where did we meet?"), ENCRYPTED),
     (NotSent("x", HeldBack.STARTING), PLAIN),
     (NotSent("x", HeldBack.FINISHED), FINISHED),
     (NotSent("x", HeldBack.TOO_LARGE), ENCRYPTED),

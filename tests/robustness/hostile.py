@@ -22,9 +22,8 @@ def edited(line: str, **changes: Any) -> str:
 
 def readdressed(line: str, **changes: int) -> str:
     """The message with another header: version, type, sender_tag, receiver_tag."""
-    message = message_of(line)
-    header = replace(message.header, **changes)
-    return wire_text.encode(header.serialise() + raw_of(line)[len(header.serialise()) :])
+    header = message_of(line).header
+    return wire_text.encode(replace(header, **changes).serialise() + raw_of(line)[header.length :])
 
 
 def flipped(content: bytes, at: int = 0) -> bytes:

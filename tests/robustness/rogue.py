@@ -48,6 +48,7 @@ class Rogue:
     behind: bytes = b""
     """What stands behind the signature."""
     r: bytes = bytes(range(16))
+    version: int = 3
 
     @property
     def public(self) -> int:
@@ -56,7 +57,7 @@ class Rogue:
 
     def header(self, message_type: int, receiver: int = TAGS[SUBJECT]) -> Header:
         """A header from it to the subject."""
-        return Header(3, message_type, self.tag, receiver)
+        return Header(self.version, message_type, self.tag, receiver)
 
     def keys(self, theirs: int) -> AkeKeys:
         """The key exchange's keys."""

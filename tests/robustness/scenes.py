@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+import pytest
+
 from otrcore.conversation import Conversation
 from otrcore.model import MessageState
 from otrcore.session import Encrypted
 from otrcore.v3.ake import Ake, AuthStateNone, AwaitingRevealSignature
 from otrcore.v3.channel import DataChannel
 from otrcore.wire import text as wire_text
-from otrcore.wire.messages3 import Message, parse
-from tests.pair import OTHER, Pair, Side
+from otrcore.wire.messages3 import DhCommit, Message, parse
+from otrcore.wire.text import ENCODED_MARK
+from tests.pair import OTHER, Pair, Side, speaking
 
 
 class WrongHash(Exception):
@@ -29,11 +32,12 @@ PEER: Side = OTHER[SUBJECT]
 
 def exchange_of(talk: Conversation) -> Ake | None:
     """The key exchange of a conversation, if it has had one."""
-    if talk._session._exchange is None:
-        return None
-    exchange = talk._session._exchange[1]
-    assert isinstance(exchange, Ake)
-    return exchange
+    exchanges = list(talk._session._exchanges.values())
+    assert len(exchanges) <= 1
+    for exchange in exchanges:
+        assert isinstance(exchange, Ake)
+        return exchange
+    return None
 
 
 def channel_of(talk: Conversation) -> DataChannel:
@@ -52,6 +56,12 @@ def raw_of(line: str) -> bytes:
 def message_of(line: str) -> Message:
     """The message that a line carries whole."""
     return parse(raw_of(line))
+
+
+def sent_by(pair: Pair, side: Side, *kinds: type[Message]) -> list[str]:
+    """The lines with whole encoded messages that a side has sent, oldest first; of these kinds if any."""
+    lines = [line for sender, line in pair.lines if sender == side and line.startswith(ENCODED_MARK)]
+    return [line for line in lines if not kinds or isinstance(message_of(line), kinds)]
 
 
 def _plaintext(pair: Pair) -> None:
@@ -106,9 +116,8 @@ def _yielded_and_answered(pair: Pair) -> None:
     _yielded(pair)
     reveal = list(pair.on_the_way[SUBJECT])
     pair.on_the_way[SUBJECT].clear()
-    commits = [line for side, line in pair.lines if side == SUBJECT and line.startswith("?OTR:AAMC")]
     stranger = Pair(seed="answers any Commit").talks[PEER]
-    for event in stranger.receive(commits[-1]):
+    for event in stranger.receive(sent_by(pair, SUBJECT, DhCommit)[-1]):
         if line := getattr(event, "lines", None):
             pair.hand(SUBJECT, line[0])
     pair.on_the_way[SUBJECT].extend(reveal)
@@ -185,13 +194,30 @@ SCENES: dict[str, Callable[[Pair], None]] = {
 }
 
 ENCRYPTED = [name for name in SCENES if name.startswith("encrypted")]
-UNENCRYPTED = [name for name in SCENES if not name.startswith("encrypted")]
+
+VERSIONS = (2, 3)
+ONLY_IN_VERSION_3 = {"yielded and answered"}
+"""In version 2 an answer leads on at once."""
+
+EVERYWHERE = [
+    (name, version)
+    for version in VERSIONS
+    for name in SCENES
+    if version == 3 or name not in ONLY_IN_VERSION_3
+]
+"""Every scene in every version that has it."""
+
+each_version = pytest.mark.parametrize("version", VERSIONS)
+each_scene = pytest.mark.parametrize(("name", "version"), EVERYWHERE)
+each_encrypted = pytest.mark.parametrize(
+    ("name", "version"), [(name, version) for name, version in EVERYWHERE if name in ENCRYPTED]
+)
 
 
 @cache
-def _played(name: str, seed: object) -> Pair:
+def _played(name: str, version: int, seed: object) -> Pair:
     for attempt in range(50):
-        pair = Pair(seed=f"{name}/{seed}/{attempt}")
+        pair = Pair(version=version, seed=f"{name}/{seed}/{attempt}")
         try:
             SCENES[name](pair)
         except WrongHash:
@@ -200,9 +226,16 @@ def _played(name: str, seed: object) -> Pair:
     raise AssertionError("the subject's hash was the higher one fifty times")
 
 
-def play(name: str, seed: object = 0) -> Pair:
+def play(name: str, version: int = 3, seed: object = 0) -> Pair:
     """Return two peers of whom `SUBJECT` is in this state: the same each time, but for signatures."""
-    return _played(name, seed).copy()
+    return _played(name, version, seed).copy()
+
+
+def allow_both(pair: Pair) -> Pair:
+    """Let both sides accept either version from here on, whatever was agreed; returns the pair."""
+    for talk in pair.talks.values():
+        talk._policy = talk._session._policy = speaking(*VERSIONS)
+    return pair
 
 
 def described(talk: Conversation) -> tuple[MessageState, type[object], bool, bool]:

@@ -7,7 +7,6 @@ import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping
 
-import pytest
 from gmpy2 import mpz, powmod
 
 from otrcore.crypto.modp import PRIME
@@ -15,11 +14,12 @@ from otrcore.crypto.secret import Secret
 from otrcore.errors import PeerError
 from otrcore.events import Transmit
 from otrcore.v3.kdf import ake_keys, session_keys
+from otrcore.wire.codec import MAC_BYTES
 from otrcore.wire.fragment import Reassembler, parse_fragment
-from otrcore.wire.messages3 import RevealSignature
+from otrcore.wire.messages3 import DataMessage, RevealSignature
 from tests.pair import SIDES, Pair, Seeded, identity
 from tests.robustness.rogue import minimal
-from tests.robustness.scenes import SCENES, channel_of, message_of, play
+from tests.robustness.scenes import channel_of, each_scene, message_of, play
 from tests.snapshot import attributes, secrets_in, snapshot
 
 NOT_LOOKED_INTO = (bytes, int, float, type(None), type(mpz()), Seeded, RevealSignature)
@@ -41,15 +41,19 @@ def forms_of(secret: bytes) -> Iterator[str]:
 
 
 def revealed(pair: Pair) -> set[bytes]:
-    """Every r that went out: the protocol wants it known then."""
+    """Every r and every MAC key that went out: the protocol wants them known then."""
     reassembler = Reassembler()
-    lines = []
+    known: set[bytes] = set()
     for _, line in pair.lines:
         fragment = parse_fragment(line)
         whole = reassembler.add(fragment, 0.0) if fragment else line
-        if whole and whole.startswith("?OTR:"):
-            lines.append(whole)
-    return {message.r for message in map(message_of, lines) if isinstance(message, RevealSignature)}
+        message = message_of(whole) if whole and whole.startswith("?OTR:") else None
+        if isinstance(message, RevealSignature):
+            known.add(message.r)
+        elif isinstance(message, DataMessage):
+            keys = message.old_mac_keys
+            known |= {keys[at : at + MAC_BYTES] for at in range(0, len(keys), MAC_BYTES)}
+    return known
 
 
 def secrets_of(pair: Pair) -> set[bytes]:
@@ -108,9 +112,9 @@ def everything_in(value: object, seen: set[int]) -> Iterator[object]:
         yield from everything_in(child, seen)
 
 
-@pytest.mark.parametrize("name", SCENES)
-def test_nothing_secret_in_any_repr(name: str) -> None:
-    pair = play(name)
+@each_scene
+def test_nothing_secret_in_any_repr(name: str, version: int) -> None:
+    pair = play(name, version)
     shown = []
     for side in SIDES:
         seen: set[int] = set()
@@ -131,9 +135,9 @@ def test_the_search_would_find_a_secret() -> None:
             assert any(form in text for form in forms_of(secret))
 
 
-@pytest.mark.parametrize("name", SCENES)
-def test_what_is_kept_is_among_what_is_searched_for(name: str) -> None:
-    pair = play(name)
+@each_scene
+def test_what_is_kept_is_among_what_is_searched_for(name: str, version: int) -> None:
+    pair = play(name, version)
     if name.startswith("encrypted"):
         for side in SIDES:
             channel_of(pair.talks[side])._ratchet.sending_pair()
@@ -142,10 +146,10 @@ def test_what_is_kept_is_among_what_is_searched_for(name: str) -> None:
     assert kept <= known
 
 
-@pytest.mark.parametrize("name", SCENES)
-def test_nothing_secret_in_what_is_sent(name: str) -> None:
+@each_scene
+def test_nothing_secret_in_what_is_sent(name: str, version: int) -> None:
     """Of all keys of both sides that are still in use, none goes over the wire."""
-    pair = play(name)
+    pair = play(name, version)
     secrets = secrets_of(pair)
     sent = b"".join(
         base64.b64decode(line.removeprefix("?OTR:").removesuffix("."))
@@ -156,14 +160,19 @@ def test_nothing_secret_in_what_is_sent(name: str) -> None:
         assert secret not in sent
 
 
-@pytest.mark.parametrize("name", SCENES)
-def test_nothing_secret_in_errors(name: str) -> None:
-    pair = play(name)
+@each_scene
+def test_nothing_secret_in_errors(name: str, version: int) -> None:
+    pair = play(name, version)
     shown = []
     for side in SIDES:
         talk = pair.talks[side]
         for _, line in pair.lines:
-            for damaged in (line, line[:-9] + ".", line.replace("AAM", "AAL"), line[: len(line) // 2]):
+            for damaged in (
+                line,
+                line[:-9] + ".",
+                line.replace("AAM", "AAL").replace("AAI", "AAL"),
+                line[: len(line) // 2],
+            ):
                 try:
                     events = talk._receive(damaged, pair.clock.now)
                 except PeerError as error:

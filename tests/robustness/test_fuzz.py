@@ -11,23 +11,35 @@ from otrcore.events import Event, Received, Rejected, SessionOpened, Transmit
 from otrcore.model import MessageState, Protection
 from otrcore.wire import text as wire_text
 from otrcore.wire.fragment import cut
-from otrcore.wire.header import LENGTH, Header, parse_header
+from otrcore.wire.header import Header, parse_header
 from tests.pair import OTHER, SIDES, TAGS, Pair, Side
 from tests.robustness.hostile import assert_little_is_said, state_of
-from tests.robustness.scenes import ENCRYPTED, PEER, SCENES, SUBJECT, play, raw_of
+from tests.robustness.scenes import (
+    ENCRYPTED,
+    EVERYWHERE,
+    PEER,
+    SUBJECT,
+    VERSIONS,
+    allow_both,
+    each_scene,
+    each_version,
+    play,
+    raw_of,
+)
 
 repeatable = settings(
     derandomize=True, deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow]
 )
 
-MARKS = ["?OTR", "?OTR:", "?OTR,", "?OTR|", "?OTR?", "?OTRv", "?OTRv3?", "?OTR Error:", wire_text.TAG_BASE]
-MARKS += [*wire_text.TAG_GROUPS.values(), ",00001,00002,", f"|{TAGS[PEER]:x}|{TAGS[SUBJECT]:x},", ".", "AAMD"]
+MARKS = ["?OTR", "?OTR:", "?OTR,", "?OTR|", "?OTR?", "?OTRv", "?OTRv3?", "?OTRv2?", "?OTR Error:"]
+MARKS += [wire_text.TAG_BASE, *wire_text.TAG_GROUPS.values(), ",00001,00002,", ".", "AAMD", "AAID"]
+MARKS += [f"|{TAGS[PEER]:x}|{TAGS[SUBJECT]:x},"]
 
 texts = st.text(max_size=60)
 marked = st.lists(st.sampled_from(MARKS) | st.text(max_size=8), max_size=8).map("".join)
 headers = st.builds(
     Header,
-    st.sampled_from([3, 3, 3, 3, 2, 4, 0]),
+    st.sampled_from([3, 3, 3, 2, 2, 4, 0]),
     st.sampled_from([0x02, 0x03, 0x0A, 0x11, 0x12, 0x00]),
     st.sampled_from([TAGS[PEER], TAGS[PEER], TAGS[SUBJECT], 0x100, 0]),
     st.sampled_from([TAGS[SUBJECT], TAGS[SUBJECT], TAGS[PEER], 0, 0xFF]),
@@ -35,6 +47,10 @@ headers = st.builds(
 encoded = st.builds(
     lambda header, content: wire_text.encode(header.serialise() + content), headers, st.binary(max_size=120)
 )
+
+# The length of a header, also where the bytes behind the version are not those of one.
+SHORTEST_HEADER = 3
+LONGEST_HEADER = 11
 
 
 def pool(pair: Pair) -> list[str]:
@@ -62,13 +78,13 @@ def mutated(draw: st.DrawFn, lines: list[str]) -> list[str]:
             case "insert":
                 raw[at:at] = draw(st.binary(max_size=40))
             case "head":
-                raw[:LENGTH] = draw(headers).serialise()
+                raw[: SHORTEST_HEADER if raw[:2] == b"\0\2" else LONGEST_HEADER] = draw(headers).serialise()
     line = wire_text.encode(bytes(raw))
     match draw(st.sampled_from(["whole", "whole", "whole", "characters", "fragments"])):
         case "characters":
             at = draw(st.integers(0, len(line)))
             return [line[:at] + draw(st.text(max_size=3)) + line[at + draw(st.integers(0, 20)) :]]
-        case "fragments" if len(raw) >= LENGTH:
+        case "fragments" if len(raw) >= LONGEST_HEADER:
             pieces = cut(line, draw(st.integers(60, 200)), parse_header(bytes(raw)))
             return list(draw(st.permutations(pieces)) if draw(st.booleans()) else pieces)
         case _:
@@ -86,23 +102,41 @@ def check(events: list[Event]) -> None:
                 assert line.isprintable()
 
 
-each_scene = pytest.mark.parametrize("name", SCENES)
+Scene = tuple[str, int, bool]
+"""Name, version, and whether both sides would accept the other version too."""
+
+anywhere = st.builds(lambda scene, both: (*scene, both), st.sampled_from(EVERYWHERE), st.booleans())
+encrypted = anywhere.filter(lambda scene: scene[0] in ENCRYPTED)
+
+
+def begin(scene: Scene) -> Pair:
+    """Return the pair of a scene."""
+    name, version, both = scene
+    return allow_both(play(name, version)) if both else play(name, version)
+
+
+def strangers(scene: Scene) -> list[str]:
+    """Return what others have said, in the versions that are accepted."""
+    _, version, both = scene
+    return [line for other in (VERSIONS if both else [version]) for line in pool(STRANGERS[other])]
 
 
 @settings(repeatable, max_examples=600)
-@given(st.sampled_from(list(SCENES)), st.lists(texts | marked | encoded, max_size=6))
-def test_random_lines_raise_nothing(name: str, lines: list[str]) -> None:
-    talk = play(name).talks[SUBJECT]
+@given(anywhere, st.lists(texts | marked | encoded, max_size=6))
+def test_random_lines_raise_nothing(scene: Scene, lines: list[str]) -> None:
+    talk = begin(scene).talks[SUBJECT]
     for line in lines:
         check(talk.receive(line))
 
 
-@settings(repeatable, max_examples=700)
-@given(st.sampled_from(list(SCENES)), st.data())
-def test_damaged_messages_raise_nothing_and_a_refusal_changes_nothing(name: str, data: st.DataObject) -> None:
-    pair = play(name)
+@settings(repeatable, max_examples=900)
+@given(anywhere, st.data())
+def test_damaged_messages_raise_nothing_and_a_refusal_changes_nothing(
+    scene: Scene, data: st.DataObject
+) -> None:
+    pair = begin(scene)
     talk = pair.talks[SUBJECT]
-    lines = pool(pair) + pool(STRANGERS)
+    lines = pool(pair) + strangers(scene)
     for _ in range(data.draw(st.integers(1, 4))):
         for line in data.draw(mutated(lines)):
             before = state_of(talk, line)
@@ -113,24 +147,25 @@ def test_damaged_messages_raise_nothing_and_a_refusal_changes_nothing(name: str,
                 assert state_of(talk, line) == before
 
 
-STRANGERS = play("encrypted, keys rotated", seed="strangers")
+STRANGERS = {version: play("encrypted, keys rotated", version, seed="strangers") for version in VERSIONS}
 
 
-def recorded_hostility(pair: Pair) -> st.SearchStrategy[list[list[str]]]:
+def recorded_hostility(pair: Pair, scene: Scene) -> st.SearchStrategy[list[list[str]]]:
     """Lines that none of the two has just said: noise, damage, and repetitions of what was said long ago."""
-    old = [line for line in pool(pair) if line not in pair.on_the_way[SUBJECT]] + pool(STRANGERS)
-    single = texts | marked | encoded | st.sampled_from(["?OTRv3?", "?OTR Error: x", *old])
+    old = [line for line in pool(pair) if line not in pair.on_the_way[SUBJECT]]
+    old += strangers(scene)
+    single = texts | marked | encoded | st.sampled_from(["?OTRv3?", "?OTRv2?", "?OTR Error: x", *old])
     return st.lists(mutated(old) | single.map(lambda line: [line]), min_size=1, max_size=5)
 
 
 @settings(repeatable, max_examples=300)
-@given(st.sampled_from(ENCRYPTED), st.data())
-def test_an_encrypted_conversation_survives_hostility(name: str, data: st.DataObject) -> None:
+@given(encrypted, st.data())
+def test_an_encrypted_conversation_survives_hostility(scene: Scene, data: st.DataObject) -> None:
     """Nothing that is injected ends it, changes who it is with, or passes for a text of the peer."""
-    pair = play(name)
+    pair = begin(scene)
     talk = pair.talks[SUBJECT]
     info = talk.info
-    for lines in data.draw(recorded_hostility(pair)):
+    for lines in data.draw(recorded_hostility(pair, scene)):
         for line in lines:
             for event in talk.receive(line):
                 assert not isinstance(event, SessionOpened)
@@ -143,10 +178,10 @@ def test_an_encrypted_conversation_survives_hostility(name: str, data: st.DataOb
 
 
 @settings(repeatable, max_examples=150)
-@given(st.sampled_from(list(SCENES)), st.data())
-def test_no_hostility_keeps_them_from_talking_later(name: str, data: st.DataObject) -> None:
-    pair = play(name)
-    for lines in data.draw(recorded_hostility(pair)):
+@given(anywhere, st.data())
+def test_no_hostility_keeps_them_from_talking_later(scene: Scene, data: st.DataObject) -> None:
+    pair = begin(scene)
+    for lines in data.draw(recorded_hostility(pair, scene)):
         for line in lines:
             pair.hand(data.draw(st.sampled_from(SIDES)), line)
     pair.settle()
@@ -167,14 +202,18 @@ ACTIONS = (
 
 @settings(repeatable, max_examples=250)
 @given(
-    st.sampled_from(["plaintext", "query sent", "yielded", "encrypted, keys rotated", "finished"]),
+    st.tuples(
+        st.sampled_from(["plaintext", "query sent", "yielded", "encrypted, keys rotated", "finished"]),
+        st.sampled_from(VERSIONS),
+        st.booleans(),
+    ),
     st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from(SIDES), st.integers(0, 30)), max_size=40),
     st.sampled_from([None, 200]),
 )
 def test_a_bad_network_breaks_nothing(
-    name: str, actions: list[tuple[str, Side, int]], line_limit: int | None
+    scene: Scene, actions: list[tuple[str, Side, int]], line_limit: int | None
 ) -> None:
-    pair = play(name)
+    pair = begin(scene)
     pair.clear()
     said: dict[Side, list[str]] = {side: ["on its way"] * (side == PEER) for side in SIDES}
     for talk in pair.talks.values():
@@ -217,8 +256,8 @@ def test_a_bad_network_breaks_nothing(
 
 
 @each_scene
-def test_a_real_message_cut_off_at_any_character_raises_nothing(name: str) -> None:
-    pair = play(name)
+def test_a_real_message_cut_off_at_any_character_raises_nothing(name: str, version: int) -> None:
+    pair = play(name, version)
     talk = pair.talks[SUBJECT]
     for line in list(pair.on_the_way[SUBJECT]):
         for length in range(0, len(line) - 1, 7):
@@ -234,9 +273,9 @@ def fragments_of(pair: Pair, limit: int) -> list[str]:
 
 
 @repeatable
-@given(st.sampled_from(ENCRYPTED), st.data())
-def test_fragments_in_any_order_give_the_text_or_nothing(name: str, data: st.DataObject) -> None:
-    pair = play(name)
+@given(encrypted, st.data())
+def test_fragments_in_any_order_give_the_text_or_nothing(scene: Scene, data: st.DataObject) -> None:
+    pair = begin(scene)
     pair.settle()
     pair.do(PEER, pair.talks[PEER].send("in pieces"))
     pieces = fragments_of(pair, data.draw(st.integers(120, 300)))
@@ -253,9 +292,11 @@ def test_fragments_in_any_order_give_the_text_or_nothing(name: str, data: st.Dat
     assert isinstance(events[0], Received | Rejected)
 
 
-def test_the_damage_is_of_every_kind() -> None:
+@each_version
+def test_the_damage_is_of_every_kind(version: int) -> None:
     """The pool that the tests above draw from holds every type of message."""
-    kinds = {parse_header(raw_of(line)).type for line in pool(STRANGERS)}
-    assert kinds == {0x02, 0x03, 0x0A, 0x11, 0x12}
+    headers = [parse_header(raw_of(line)) for line in pool(STRANGERS[version])]
+    assert {header.type for header in headers} == {0x02, 0x03, 0x0A, 0x11, 0x12}
+    assert {header.version for header in headers} == {version}
     with pytest.raises(MalformedMessage):
         parse_header(b"\0\3")

@@ -11,9 +11,9 @@ import pytest
 
 from otrcore.crypto.modp import PRIME
 from otrcore.errors import Reason
-from otrcore.events import PeerComplained, Received, Rejected, SessionOpened, Transmit
+from otrcore.events import PeerComplained, Received, Rejected, SessionEnded, SessionOpened, Transmit
 from otrcore.model import DsaPublicKey, MessageState, Protection
-from otrcore.policy import DEFAULT, Policy
+from otrcore.policy import Policy
 from otrcore.v3.ake import AwaitingDhKey, AwaitingRevealSignature, AwaitingSignature
 from otrcore.wire import codec
 from otrcore.wire import text as wire_text
@@ -31,13 +31,19 @@ from tests.robustness.hostile import assert_little_is_said, edited, flipped, rea
 from tests.robustness.rogue import Rogue
 from tests.robustness.scenes import (
     ENCRYPTED,
+    EVERYWHERE,
     PEER,
     SCENES,
     SUBJECT,
+    VERSIONS,
+    each_encrypted,
+    each_scene,
+    each_version,
     exchange_of,
     message_of,
     play,
     raw_of,
+    sent_by,
 )
 
 WHOLE = [
@@ -49,6 +55,8 @@ WHOLE = [
     *ENCRYPTED,
 ]
 """Scenes in which one whole encoded message is on its way to the subject."""
+
+OTHER_VERSION = {2: 3, 3: 2}
 
 ILLEGAL = [0, 1, PRIME - 1, PRIME, PRIME + 1, 2 * PRIME, 2**40_000]
 ILLEGAL_IDS = ["0", "1", "p-1", "p", "p+1", "2p", "huge"]
@@ -66,64 +74,66 @@ def refused(pair: Pair, line: str, reason: Reason) -> list[object]:
     return [event for event in events if not isinstance(event, Rejected)]
 
 
-def good(name: str) -> tuple[Pair, str]:
+def good(name: str, version: int = 3) -> tuple[Pair, str]:
     """A scene, and the good line that is on its way."""
-    pair = play(name)
+    pair = play(name, version)
     return pair, pair.on_the_way[SUBJECT][0]
 
 
-each_scene = pytest.mark.parametrize("name", SCENES)
-each_whole = pytest.mark.parametrize("name", WHOLE)
+each_whole = pytest.mark.parametrize(
+    ("name", "version"), [(name, version) for version in VERSIONS for name in WHOLE]
+)
 
 
 @each_whole
-def test_the_good_message_is_not_refused(name: str) -> None:
+def test_the_good_message_is_not_refused(name: str, version: int) -> None:
     """Without this the tests below could pass for a wrong reason."""
-    pair, line = good(name)
+    pair, line = good(name, version)
     before = state_of(pair.talks[SUBJECT], line)
     assert not [event for event in pair.talks[SUBJECT].receive(line) if isinstance(event, Rejected)]
     assert state_of(pair.talks[SUBJECT], line) != before
 
 
 @each_whole
-def test_truncated(name: str) -> None:
-    pair, line = good(name)
+def test_truncated(name: str, version: int) -> None:
+    pair, line = good(name, version)
     size = len(raw_of(line))
     for length in {*range(40), *range(40, size, 17), *range(size - 30, size)}:
         refused(pair, recoded(line, length, size), Reason.MALFORMED)
 
 
 @each_whole
-def test_with_more_behind_it(name: str) -> None:
-    pair, line = good(name)
+def test_with_more_behind_it(name: str, version: int) -> None:
+    pair, line = good(name, version)
     size = len(raw_of(line))
     for more in (b"\0", b"\xff" * 100, raw_of(line)):
         refused(pair, recoded(line, size, size, more), Reason.MALFORMED)
 
 
 @each_whole
-def test_cut_off_as_a_line(name: str) -> None:
-    pair, line = good(name)
+def test_cut_off_as_a_line(name: str, version: int) -> None:
+    pair, line = good(name, version)
     # Near its end a cut costs at most the final dot, which is tolerated.
     for damaged in (line[:6], line[:30], line[:31], line[: len(line) // 2], line[:-4], line[:9] + "." + line):
         refused(pair, damaged, Reason.MALFORMED)
 
 
 @each_whole
-@pytest.mark.parametrize("version", [0, 1, 2, 4, 0x0300, 0xFFFF])
-def test_wrong_version(name: str, version: int) -> None:
-    pair, line = good(name)
-    assert refused(pair, readdressed(line, version=version), Reason.VERSION) == []
+@pytest.mark.parametrize("number", [0, 1, "the other", 4, 0x0300, 0xFFFF])
+def test_wrong_version(name: str, version: int, number: int | str) -> None:
+    pair, line = good(name, version)
+    number = OTHER_VERSION[version] if isinstance(number, str) else number
+    assert refused(pair, readdressed(line, version=number), Reason.VERSION) == []
 
 
 @each_whole
 @pytest.mark.parametrize("kind", [0x00, 0x01, 0x04, 0x0B, 0x13, 0xFF])
-def test_unknown_type(name: str, kind: int) -> None:
-    pair, line = good(name)
+def test_unknown_type(name: str, version: int, kind: int) -> None:
+    pair, line = good(name, version)
     assert refused(pair, readdressed(line, type=kind, receiver_tag=TAGS[SUBJECT]), Reason.MALFORMED) == []
 
 
-@each_whole
+@pytest.mark.parametrize("name", WHOLE)
 def test_wrong_instance(name: str) -> None:
     pair, line = good(name)
     for tag in (0x100, TAGS[SUBJECT] + 1, TAGS[PEER], 2**32 - 1):
@@ -156,8 +166,8 @@ def test_from_another_instance_than_the_one_spoken_with(name: str, reason: Reaso
 
 
 @each_scene
-def test_too_large(name: str) -> None:
-    pair = play(name)
+def test_too_large(name: str, version: int) -> None:
+    pair = play(name, version)
     line = "?OTR:" + "A" * MAX_TOTAL + "."
     assert refused(pair, line, Reason.TOO_LARGE) == []
     assert refused(pair, "x" * (MAX_TOTAL + 1), Reason.TOO_LARGE) == []
@@ -165,17 +175,19 @@ def test_too_large(name: str) -> None:
 
 
 @each_scene
-def test_unknown_forms(name: str) -> None:
-    pair = play(name)
+def test_unknown_forms(name: str, version: int) -> None:
+    pair = play(name, version)
     for line in ("?OTR", "?OTR!", "so ?OTR it is", "?OTR error: ?OTRv3?"):
         refused(pair, line, Reason.UNRECOGNIZED)
 
 
 @each_scene
-def test_queries_without_a_version_of_ours(name: str) -> None:
-    pair = play(name)
+def test_queries_without_a_version_of_ours(name: str, version: int) -> None:
+    pair = play(name, version)
     talk = pair.talks[SUBJECT]
-    for line in ("?OTR?", "?OTRv?", "?OTR?v?", "?OTRv2?", "?OTR?v2?", "?OTRv24x?"):
+    other = OTHER_VERSION[version]
+    with_another = (f"?OTRv{other}?", f"?OTR?v{other}?", f"?OTRv{other}4x?")
+    for line in ("?OTR?", "?OTRv?", "?OTR?v?", "?OTRv1?", *with_another):
         before = state_of(talk, line)
         events = talk.receive(line)
         assert [event for event in events if not isinstance(event, Rejected)] == []
@@ -184,8 +196,8 @@ def test_queries_without_a_version_of_ours(name: str) -> None:
 
 
 @each_scene
-def test_fragments_that_cannot_be(name: str) -> None:
-    pair = play(name)
+def test_fragments_that_cannot_be(name: str, version: int) -> None:
+    pair = play(name, version)
     own, peer = TAGS[SUBJECT], TAGS[PEER]
     for numbers in ("0,0", "0,1", "1,0", "2,1", "65537,65537", "65536,65536", "-1,1", "a,1"):
         for head in (f"?OTR|{peer:x}|{own:x}", "?OTR"):
@@ -203,7 +215,7 @@ def test_fragments_that_cannot_be(name: str) -> None:
         assert refused(pair, f"?OTR|{tags},1,1,hello,", Reason.OTHER_INSTANCE) == []
 
 
-@each_whole
+@pytest.mark.parametrize("name", WHOLE)
 def test_a_fragment_for_another_instance_disturbs_no_partial_message(name: str) -> None:
     pair, line = good(name)
     expected = [type(event) for event in play(name).talks[SUBJECT].receive(line)]
@@ -217,8 +229,8 @@ def test_a_fragment_for_another_instance_disturbs_no_partial_message(name: str) 
 
 
 @each_scene
-def test_a_fragment_inside_a_fragment_is_not_looked_into(name: str) -> None:
-    pair = play(name)
+def test_a_fragment_inside_a_fragment_is_not_looked_into(name: str, version: int) -> None:
+    pair = play(name, version)
     own, peer = TAGS[SUBJECT], TAGS[PEER]
     assert refused(pair, "?OTR,1,1,?OTR|1|2;1;1;x;,", Reason.MALFORMED) == []
     for line in (f"?OTR|{peer:x}|{own:x},1,1,?OTR!,", "?OTR,1,1,?OTR,"):
@@ -228,11 +240,12 @@ def test_a_fragment_inside_a_fragment_is_not_looked_into(name: str) -> None:
 # --- the key exchange -------------------------------------------------------------------------------------
 
 
+@each_version
 @pytest.mark.parametrize(
     "name", ["awaiting Reveal Signature", "encrypted, awaiting Reveal Signature", "yielded"]
 )
-def test_a_forged_reveal_signature(name: str) -> None:
-    pair, line = good(name)
+def test_a_forged_reveal_signature(name: str, version: int) -> None:
+    pair, line = good(name, version)
     message = message_of(line)
     assert isinstance(message, RevealSignature)
     signature = message.encrypted_signature
@@ -249,9 +262,10 @@ def test_a_forged_reveal_signature(name: str) -> None:
     pair.agreed()
 
 
+@each_version
 @pytest.mark.parametrize("name", ["awaiting Signature", "encrypted, awaiting Signature"])
-def test_a_forged_signature(name: str) -> None:
-    pair, line = good(name)
+def test_a_forged_signature(name: str, version: int) -> None:
+    pair, line = good(name, version)
     message = message_of(line)
     assert isinstance(message, Signature)
     signature = message.encrypted_signature
@@ -264,39 +278,44 @@ def test_a_forged_signature(name: str) -> None:
     pair.agreed()
 
 
+@each_version
 @pytest.mark.parametrize("value", ILLEGAL, ids=ILLEGAL_IDS)
 @pytest.mark.parametrize("name", ["awaiting D-H Key", "encrypted, awaiting D-H Key", "yielded"])
-def test_an_illegal_public_value_in_a_dh_key(name: str, value: int) -> None:
-    pair = play(name)
-    message = DhKey(Rogue().header(0x0A), value)
+def test_an_illegal_public_value_in_a_dh_key(name: str, value: int, version: int) -> None:
+    pair = play(name, version)
+    message = DhKey(Rogue(version=version).header(0x0A), value)
     refused(pair, wire_text.encode(message.serialise()), Reason.UNVERIFIED)
     pair.settle()
     pair.agreed()
 
 
+@each_version
 @pytest.mark.parametrize("value", ILLEGAL, ids=ILLEGAL_IDS)
-def test_an_illegal_public_value_in_a_commit(value: int) -> None:
-    rogue = Rogue(gx_mpi=codec.mpi(value))
+def test_an_illegal_public_value_in_a_commit(value: int, version: int) -> None:
+    rogue = Rogue(gx_mpi=codec.mpi(value), version=version)
     pair, gy = _committed(rogue)
     refused(pair, rogue.reveal(gy), Reason.UNVERIFIED)
 
 
 @pytest.mark.parametrize("gx_mpi", [b"", b"\0", codec.mpi(5)[:-1], codec.mpi(5) + b"\0", b"\0\0\0\2\0\5"])
-def test_a_committed_value_that_is_no_mpi(gx_mpi: bytes) -> None:
-    rogue = Rogue(gx_mpi=gx_mpi)
+@each_version
+def test_a_committed_value_that_is_no_mpi(gx_mpi: bytes, version: int) -> None:
+    rogue = Rogue(gx_mpi=gx_mpi, version=version)
     pair, gy = _committed(rogue)
     refused(pair, rogue.reveal(gy), Reason.MALFORMED)
 
 
-def test_a_committed_value_of_another_hash() -> None:
-    rogue = Rogue(hashed=bytes(32))
+@each_version
+def test_a_committed_value_of_another_hash(version: int) -> None:
+    rogue = Rogue(hashed=bytes(32), version=version)
     pair, gy = _committed(rogue)
     refused(pair, rogue.reveal(gy), Reason.UNVERIFIED)
 
 
-def test_a_different_dh_key_after_the_first() -> None:
-    pair, _ = good("awaiting Signature")
-    refused(pair, Rogue().dh_key(), Reason.OUT_OF_TURN)
+@each_version
+def test_a_different_dh_key_after_the_first(version: int) -> None:
+    pair, _ = good("awaiting Signature", version)
+    refused(pair, Rogue(version=version).dh_key(), Reason.OUT_OF_TURN)
     pair.settle()
     pair.agreed()
 
@@ -344,7 +363,7 @@ BAD_SIGNATURES: dict[str, tuple[Rogue, Reason]] = {
 
 def _committed(rogue: Rogue) -> tuple[Pair, int]:
     """A subject that has answered the rogue's Commit, and its public value."""
-    pair = Pair(seed="rogue")
+    pair = Pair(version=rogue.version, seed="rogue")
     events = pair.talks[SUBJECT].receive(rogue.commit())
     transmits = [event for event in events if isinstance(event, Transmit)]
     message = message_of(transmits[0].lines[0])
@@ -354,8 +373,8 @@ def _committed(rogue: Rogue) -> tuple[Pair, int]:
 
 def _asked(rogue: Rogue) -> tuple[Pair, int]:
     """A subject that has answered the rogue's query and D-H Key, and its public value."""
-    pair = Pair(seed="rogue")
-    pair.talks[SUBJECT].receive("?OTRv3?")
+    pair = Pair(version=rogue.version, seed="rogue")
+    pair.talks[SUBJECT].receive(f"?OTRv{rogue.version}?")
     exchange = exchange_of(pair.talks[SUBJECT])
     assert exchange is not None
     pair.talks[SUBJECT].receive(rogue.dh_key())
@@ -363,9 +382,10 @@ def _asked(rogue: Rogue) -> tuple[Pair, int]:
     return pair, exchange.state.commit.keys.public
 
 
-def test_the_rogue_can_speak_the_protocol_rightly() -> None:
+@each_version
+def test_the_rogue_can_speak_the_protocol_rightly(version: int) -> None:
     """Without this its refused messages could be refused for a wrong reason."""
-    rogue = Rogue()
+    rogue = Rogue(version=version)
     pair, gy = _committed(rogue)
     assert any(isinstance(event, SessionOpened) for event in pair.talks[SUBJECT].receive(rogue.reveal(gy)))
     assert pair.talks[SUBJECT].receive(rogue.data(gy, b"hello\0")) == [
@@ -378,8 +398,10 @@ def test_the_rogue_can_speak_the_protocol_rightly() -> None:
     assert info.their_fingerprint == identity("rogue").fingerprint
 
 
+@each_version
 @pytest.mark.parametrize(("rogue", "reason"), BAD_SIGNATURES.values(), ids=BAD_SIGNATURES)
-def test_a_bad_signature_under_a_right_mac(rogue: Rogue, reason: Reason) -> None:
+def test_a_bad_signature_under_a_right_mac(rogue: Rogue, reason: Reason, version: int) -> None:
+    rogue = replace(rogue, version=version)
     pair, gy = _committed(rogue)
     refused(pair, rogue.reveal(gy), reason)
     pair, gx = _asked(rogue)
@@ -389,9 +411,9 @@ def test_a_bad_signature_under_a_right_mac(rogue: Rogue, reason: Reason) -> None
 # --- out of turn, replayed, reflected ---------------------------------------------------------------------
 
 
-def _foreign() -> Iterator[tuple[str, str]]:
+def _foreign(version: int) -> Iterator[tuple[str, str]]:
     """Good messages of a whole exchange between others, by kind, addressed to the subject from the peer."""
-    pair = Pair(seed="foreign")
+    pair = Pair(version=version, seed="foreign")
     pair.start()
     for _, line in pair.lines:
         if line.startswith("?OTR:"):
@@ -399,7 +421,7 @@ def _foreign() -> Iterator[tuple[str, str]]:
             yield type(message_of(line)).__name__, turned
 
 
-FOREIGN = dict(_foreign())
+FOREIGN = {version: dict(_foreign(version)) for version in VERSIONS}
 
 # What a state has no use for; a Commit it always has.
 OUT_OF_TURN: dict[str, list[str]] = {
@@ -421,85 +443,100 @@ OUT_OF_TURN: dict[str, list[str]] = {
 }
 
 
+@each_version
 @pytest.mark.parametrize(
     ("name", "kind"), [(name, kind) for name, kinds in OUT_OF_TURN.items() for kind in kinds]
 )
-def test_out_of_turn(name: str, kind: str) -> None:
-    pair = play(name)
-    assert refused(pair, FOREIGN[kind], Reason.OUT_OF_TURN) == []
+def test_out_of_turn(name: str, kind: str, version: int) -> None:
+    pair = play(name, version)
+    assert refused(pair, FOREIGN[version][kind], Reason.OUT_OF_TURN) == []
 
 
 @pytest.mark.parametrize("name", SCENES)
 def test_our_own_messages_come_back(name: str) -> None:
     """As they are, they are for another instance; only a Commit may be for anyone."""
     pair = play(name)
-    own = [line for side, line in pair.lines if side == SUBJECT and line.startswith("?OTR:")]
-    for line in own:
+    for line in sent_by(pair, SUBJECT):
         if not isinstance(message_of(line), DhCommit):
             assert refused(pair, line, Reason.OTHER_INSTANCE) == []
 
 
+@pytest.mark.parametrize(("name", "version"), [scene for scene in EVERYWHERE if scene[1] == 2])
+def test_our_own_messages_come_back_and_nothing_tells_whom_they_are_from(name: str, version: int) -> None:
+    """In version 2 only keys tell: none opens a session, ends one, or is shown as a text."""
+    own = sent_by(play(name, version), SUBJECT)
+    for line in own:
+        pair = play(name, version)
+        talk = pair.talks[SUBJECT]
+        info, state = talk.info, talk.state
+        events = talk.receive(line)
+        assert not [event for event in events if isinstance(event, Received | SessionOpened | SessionEnded)]
+        assert (talk.info, talk.state) == (info, state)
+        assert len([event for event in events if isinstance(event, Transmit)]) <= 1
+        if isinstance(message_of(line), RevealSignature | Signature | DataMessage):
+            assert any(isinstance(event, Rejected) for event in events)
+
+
+@each_version
 @pytest.mark.parametrize(
     "name", ["awaiting D-H Key", "encrypted, awaiting D-H Key", "yielded", "encrypted, yielded"]
 )
-def test_our_own_commit_comes_back(name: str) -> None:
-    pair = play(name)
-    commits = [line for side, line in pair.lines if side == SUBJECT and line.startswith("?OTR:AAMC")]
+def test_our_own_commit_comes_back(name: str, version: int) -> None:
+    pair = play(name, version)
+    commit = sent_by(pair, SUBJECT, DhCommit)[-1]
     for receiver in (0, TAGS[SUBJECT]):
         for sender in (TAGS[SUBJECT], TAGS[PEER]):
-            line = readdressed(commits[-1], sender_tag=sender, receiver_tag=receiver)
+            line = readdressed(commit, sender_tag=sender, receiver_tag=receiver)
             assert refused(pair, line, Reason.REFLECTED) == []
 
 
-def test_our_own_public_values_come_back() -> None:
-    pair = play("awaiting D-H Key")
+@each_version
+def test_our_own_public_values_come_back(version: int) -> None:
+    pair = play("awaiting D-H Key", version)
     exchange = exchange_of(pair.talks[SUBJECT])
     assert exchange is not None
     assert isinstance(exchange.state, AwaitingDhKey)
     gx = exchange.state.commit.keys.public
-    refused(pair, wire_text.encode(DhKey(Rogue().header(0x0A), gx).serialise()), Reason.REFLECTED)
+    header = Rogue(version=version).header(0x0A)
+    refused(pair, wire_text.encode(DhKey(header, gx).serialise()), Reason.REFLECTED)
 
-    pair = play("yielded")
+    pair = play("yielded", version)
     exchange = exchange_of(pair.talks[SUBJECT])
     assert exchange is not None
     assert isinstance(exchange.state, AwaitingRevealSignature)
     assert exchange.state.yielded is not None
     for keys in (exchange.state.keys, exchange.state.yielded.commit.keys):
-        line = wire_text.encode(DhKey(Rogue().header(0x0A), keys.public).serialise())
+        line = wire_text.encode(DhKey(header, keys.public).serialise())
         refused(pair, line, Reason.REFLECTED)
 
 
-def test_our_own_public_value_comes_back_in_a_commit() -> None:
-    pair = play("yielded")
+@each_version
+def test_our_own_public_value_comes_back_in_a_commit(version: int) -> None:
+    pair = play("yielded", version)
     exchange = exchange_of(pair.talks[SUBJECT])
     assert exchange is not None
     assert isinstance(exchange.state, AwaitingRevealSignature)
     assert exchange.state.yielded is not None
     for value in (exchange.state.keys.public, exchange.state.yielded.commit.keys.public):
-        rogue = Rogue(gx_mpi=codec.mpi(value))
+        rogue = Rogue(gx_mpi=codec.mpi(value), version=version)
         pair.talks[SUBJECT].receive(rogue.commit())
         refused(pair, rogue.reveal(exchange.state.keys.public), Reason.REFLECTED)
 
 
-@pytest.mark.parametrize("name", ENCRYPTED)
-def test_our_own_data_messages_come_back_readdressed(name: str) -> None:
-    pair = play(name)
+@each_encrypted
+def test_our_own_data_messages_come_back_readdressed(name: str, version: int) -> None:
+    pair = play(name, version)
     pair.do(SUBJECT, pair.talks[SUBJECT].send("mine"))
     line = pair.lines[-1][1]
     turned = readdressed(line, sender_tag=TAGS[PEER], receiver_tag=TAGS[SUBJECT])
     assert refused(pair, turned, Reason.UNREADABLE) != []
 
 
+@each_version
 @pytest.mark.parametrize("name", ENCRYPTED[:3])
-def test_the_messages_that_ended_an_exchange_come_again(name: str) -> None:
-    pair = play(name)
-    endings = [
-        line
-        for side, line in pair.lines
-        if side == PEER
-        and line.startswith("?OTR:")
-        and isinstance(message_of(line), RevealSignature | Signature)
-    ]
+def test_the_messages_that_ended_an_exchange_come_again(name: str, version: int) -> None:
+    pair = play(name, version)
+    endings = sent_by(pair, PEER, RevealSignature, Signature)
     assert endings
     for line in endings:
         assert refused(pair, line, Reason.OUT_OF_TURN) == []
@@ -509,9 +546,10 @@ def test_the_messages_that_ended_an_exchange_come_again(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["plaintext", "query sent", "awaiting Signature", "finished", "ended by us"])
-def test_data_without_a_session(name: str) -> None:
-    line = good("encrypted, keys rotated")[1]
-    pair = play(name)
+@each_version
+def test_data_without_a_session(name: str, version: int) -> None:
+    line = good("encrypted, keys rotated", version)[1]
+    pair = play(name, version)
     assert refused(pair, line, Reason.NO_SESSION) == []
     assert pair.talks[SUBJECT].receive(line) == [Rejected(Reason.NO_SESSION, had_text=True)]
     nothing_lost = edited(line, flags=1)
@@ -519,9 +557,9 @@ def test_data_without_a_session(name: str) -> None:
     assert pair.talks[SUBJECT].receive(nothing_lost) == [Rejected(Reason.NO_SESSION)]
 
 
-@pytest.mark.parametrize("name", ENCRYPTED)
-def test_a_forged_data_message(name: str) -> None:
-    pair = play(name)
+@each_encrypted
+def test_a_forged_data_message(name: str, version: int) -> None:
+    pair = play(name, version)
     pair.settle()
     pair.do(PEER, pair.talks[PEER].send("now"))
     line = pair.on_the_way[SUBJECT][0]
@@ -556,9 +594,9 @@ def test_a_forged_data_message(name: str) -> None:
     assert pair.events(SUBJECT) == [Received("now", Protection.ENCRYPTED)]
 
 
-@pytest.mark.parametrize("name", ENCRYPTED)
-def test_a_forged_data_message_that_nobody_need_hear_of(name: str) -> None:
-    pair = play(name)
+@each_encrypted
+def test_a_forged_data_message_that_nobody_need_hear_of(name: str, version: int) -> None:
+    pair = play(name, version)
     pair.settle()
     pair.do(PEER, pair.talks[PEER].send("now"))
     line = pair.on_the_way[SUBJECT][0]
@@ -567,16 +605,15 @@ def test_a_forged_data_message_that_nobody_need_hear_of(name: str) -> None:
     assert refused(pair, wire_text.encode(raw[:-1]), Reason.MALFORMED) == []
 
 
-@pytest.mark.parametrize("name", ENCRYPTED)
-def test_a_replayed_data_message(name: str) -> None:
-    pair = play(name)
+@each_encrypted
+def test_a_replayed_data_message(name: str, version: int) -> None:
+    pair = play(name, version)
     pair.settle()
     pair.say(PEER, "once")
-    line = [line for side, line in pair.lines if side == PEER][-1]
+    line = sent_by(pair, PEER)[-1]
     for _ in range(3):
         assert refused(pair, line, Reason.REPLAYED) == []
-    old = [line for side, line in pair.lines if side == PEER and line.startswith("?OTR:AAMD")]
-    for line in old:
+    for line in sent_by(pair, PEER, DataMessage):
         before = state_of(pair.talks[SUBJECT], line)
         events = pair.talks[SUBJECT].receive(line)
         assert not [event for event in events if isinstance(event, Received)]
@@ -584,16 +621,15 @@ def test_a_replayed_data_message(name: str) -> None:
         assert state_of(pair.talks[SUBJECT], line) == before
 
 
-def test_revealed_mac_keys_are_of_no_use() -> None:
+@each_version
+def test_revealed_mac_keys_are_of_no_use(version: int) -> None:
     """A message forged under any key that was ever revealed is refused."""
-    pair = play("encrypted, keys rotated")
+    pair = play("encrypted, keys rotated", version)
     pair.settle()
     for number in range(3):
         pair.say(PEER, f"text {number}")
         pair.say(SUBJECT, f"text {number}")
-    messages = [
-        message_of(line) for side, line in pair.lines if side == SUBJECT and line.startswith("?OTR:AAMD")
-    ]
+    messages = [message_of(line) for line in sent_by(pair, SUBJECT, DataMessage)]
     revealed = [
         message.old_mac_keys[at : at + 20]
         for message in messages
@@ -622,26 +658,33 @@ def _opened(rogue: Rogue) -> tuple[Pair, int]:
 
 
 @pytest.mark.parametrize("value", ILLEGAL[:-1], ids=ILLEGAL_IDS[:-1])
-def test_an_illegal_next_dh_key_under_a_right_mac(value: int) -> None:
-    pair, gy = _opened(Rogue())
-    refused(pair, Rogue().data(gy, next_dh=value), Reason.UNREADABLE)
+@each_version
+def test_an_illegal_next_dh_key_under_a_right_mac(value: int, version: int) -> None:
+    rogue = Rogue(version=version)
+    pair, gy = _opened(rogue)
+    refused(pair, rogue.data(gy, next_dh=value), Reason.UNREADABLE)
 
 
-def test_a_counter_that_starts_at_zero() -> None:
-    pair, gy = _opened(Rogue())
-    refused(pair, Rogue().data(gy, counter=0), Reason.REPLAYED)
+@each_version
+def test_a_counter_that_starts_at_zero(version: int) -> None:
+    rogue = Rogue(version=version)
+    pair, gy = _opened(rogue)
+    refused(pair, rogue.data(gy, counter=0), Reason.REPLAYED)
 
 
-def test_the_largest_counter_and_nothing_after_it() -> None:
-    pair, gy = _opened(Rogue())
-    line = Rogue().data(gy, b"last", counter=2**64 - 1)
+@each_version
+def test_the_largest_counter_and_nothing_after_it(version: int) -> None:
+    rogue = Rogue(version=version)
+    pair, gy = _opened(rogue)
+    line = rogue.data(gy, b"last", counter=2**64 - 1)
     assert pair.talks[SUBJECT].receive(line) == [Received("last", Protection.ENCRYPTED)]
     refused(pair, line, Reason.REPLAYED)
-    refused(pair, Rogue().data(gy, counter=1), Reason.REPLAYED)
+    refused(pair, rogue.data(gy, counter=1), Reason.REPLAYED)
 
 
-def test_the_largest_key_id_and_nothing_after_it() -> None:
-    rogue = Rogue(keyid=2**32 - 1)
+@each_version
+def test_the_largest_key_id_and_nothing_after_it(version: int) -> None:
+    rogue = Rogue(keyid=2**32 - 1, version=version)
     pair, gy = _opened(rogue)
     refused(pair, rogue.data(gy), Reason.UNREADABLE)
 
@@ -660,28 +703,32 @@ PLAINTEXTS: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("plaintext", "text"), PLAINTEXTS)
-def test_any_plaintext_is_shown_and_never_acted_on(plaintext: bytes, text: str) -> None:
-    pair, gy = _opened(Rogue())
-    assert pair.talks[SUBJECT].receive(Rogue().data(gy, plaintext)) == [Received(text, Protection.ENCRYPTED)]
+@each_version
+def test_any_plaintext_is_shown_and_never_acted_on(plaintext: bytes, text: str, version: int) -> None:
+    rogue = Rogue(version=version)
+    pair, gy = _opened(rogue)
+    assert pair.talks[SUBJECT].receive(rogue.data(gy, plaintext)) == [Received(text, Protection.ENCRYPTED)]
     assert pair.talks[SUBJECT].state is MessageState.ENCRYPTED
 
 
 @pytest.mark.parametrize("plaintext", [b"", b"\0", b"\0\0\0\0\5abcde", b"\0\xff\xff\0\0"])
-def test_an_empty_text_is_not_shown(plaintext: bytes) -> None:
-    pair, gy = _opened(Rogue())
-    assert pair.talks[SUBJECT].receive(Rogue().data(gy, plaintext)) == []
+@each_version
+def test_an_empty_text_is_not_shown(plaintext: bytes, version: int) -> None:
+    rogue = Rogue(version=version)
+    pair, gy = _opened(rogue)
+    assert pair.talks[SUBJECT].receive(rogue.data(gy, plaintext)) == []
 
 
 # --- plain text and errors --------------------------------------------------------------------------------
 
 
 @each_scene
-@pytest.mark.parametrize("policy", [DEFAULT, Policy(frozenset({3}))])
-def test_an_error_text_is_shown_and_starts_nothing(name: str, policy: Policy) -> None:
-    pair = play(name)
+@pytest.mark.parametrize("start_on_tag", [True, False])
+def test_an_error_text_is_shown_and_starts_nothing(name: str, version: int, start_on_tag: bool) -> None:
+    pair = play(name, version)
     talk = pair.talks[SUBJECT]
-    talk._policy = policy
-    for inside in ("?OTRv3?", "?OTR?v3?", "?OTR Error: x", "?OTR:AAMD.", wire_text.TAG_BASE + "x", "%n%s{}"):
+    talk._policy = replace(talk._policy, start_on_tag=start_on_tag)
+    for inside in ("?OTRv23?", "?OTR?v3?", "?OTR Error: x", "?OTR:AAMD.", wire_text.TAG_BASE + "x", "%n%s{}"):
         line = f"?OTR Error: {inside}"
         before = state_of(talk, line)
         assert talk.receive(line) == [PeerComplained(inside.strip())]
@@ -692,8 +739,8 @@ def test_an_error_text_is_shown_and_starts_nothing(name: str, policy: Policy) ->
 
 
 @each_scene
-def test_plain_text_is_shown_as_what_it_is(name: str) -> None:
-    pair = play(name)
+def test_plain_text_is_shown_as_what_it_is(name: str, version: int) -> None:
+    pair = play(name, version)
     talk = pair.talks[SUBJECT]
     expected = Protection.PLAIN if talk.state is MessageState.PLAINTEXT else Protection.UNEXPECTED_PLAIN
     for line in ("hello", "", "?otrv3?", "a\r\nb\0"):
@@ -702,12 +749,13 @@ def test_plain_text_is_shown_as_what_it_is(name: str) -> None:
         assert state_of(talk, line) == before
 
 
+@each_version
 @pytest.mark.parametrize("name", [*ENCRYPTED, "finished"])
-def test_a_tag_starts_nothing_unless_all_is_plain(name: str) -> None:
-    pair = play(name)
+def test_a_tag_starts_nothing_unless_all_is_plain(name: str, version: int) -> None:
+    pair = play(name, version)
     talk = pair.talks[SUBJECT]
-    talk._policy = DEFAULT
-    line = "hello" + wire_text.TAG_BASE + wire_text.TAG_GROUPS[3]
+    talk._policy = replace(talk._policy, start_on_tag=True)
+    line = "hello" + wire_text.TAG_BASE + wire_text.TAG_GROUPS[2] + wire_text.TAG_GROUPS[3]
     before = state_of(talk, line)
     assert talk.receive(line) == [Received("hello", Protection.UNEXPECTED_PLAIN)]
     assert state_of(talk, line) == before
@@ -716,7 +764,7 @@ def test_a_tag_starts_nothing_unless_all_is_plain(name: str) -> None:
 def test_without_any_version_everything_passes_untouched() -> None:
     pair = Pair(policies=(Policy(frozenset()), Policy(frozenset())))
     talk = pair.talks[SUBJECT]
-    for line in ("?OTRv3?", "?OTR Error: x", FOREIGN["DhCommit"], "?OTR,1,1,x,", "x" * 100_000, "hello"):
+    for line in ("?OTRv3?", "?OTR Error: x", FOREIGN[3]["DhCommit"], "?OTR,1,1,x,", "x" * 100_000, "hello"):
         before = state_of(talk, "")
         assert talk.receive(line) == [Received(line, Protection.PLAIN)]
         assert talk.send(line) == [Transmit((line,), plain=True)]

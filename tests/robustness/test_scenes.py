@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from otrcore.events import Received
 from otrcore.model import MessageState, Protection
 from otrcore.v3.ake import AuthStateNone, AwaitingDhKey, AwaitingRevealSignature, AwaitingSignature
 from tests.pair import SIDES
-from tests.robustness.scenes import ENCRYPTED, PEER, SCENES, SUBJECT, described, play
+from tests.robustness.scenes import ENCRYPTED, PEER, SUBJECT, described, each_scene, play
 
 PLAIN, SECURE, FINISHED = MessageState.PLAINTEXT, MessageState.ENCRYPTED, MessageState.FINISHED
 
@@ -34,22 +32,22 @@ MEANT = {
 }
 
 
-@pytest.mark.parametrize("name", SCENES)
-def test_the_subject_is_in_the_state(name: str) -> None:
-    pair = play(name)
+@each_scene
+def test_the_subject_is_in_the_state(name: str, version: int) -> None:
+    pair = play(name, version)
     assert described(pair.talks[SUBJECT]) == MEANT[name]
     at_rest = {"plaintext", "finished", "ended by us", *ENCRYPTED[:3]}
     assert pair.talks[SUBJECT].starting == (name not in at_rest)
 
 
-@pytest.mark.parametrize("name", SCENES)
-def test_something_is_on_its_way_unless_all_is_over(name: str) -> None:
-    assert bool(play(name).on_the_way[SUBJECT]) == (name not in {"finished", "ended by us"})
+@each_scene
+def test_something_is_on_its_way_unless_all_is_over(name: str, version: int) -> None:
+    assert bool(play(name, version).on_the_way[SUBJECT]) == (name not in {"finished", "ended by us"})
 
 
-@pytest.mark.parametrize("name", SCENES)
-def test_left_alone_it_ends_well(name: str) -> None:
-    pair = play(name)
+@each_scene
+def test_left_alone_it_ends_well(name: str, version: int) -> None:
+    pair = play(name, version)
     pair.settle()
     if name not in {"plaintext", "finished", "ended by us"}:
         pair.agreed()

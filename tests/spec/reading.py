@@ -1,4 +1,4 @@
-"""The cryptography of version 3, read a second time from the specification, with plain numbers.
+"""The cryptography of versions 2 and 3, read a second time from the specification, with plain numbers.
 
 Nothing of otrcore is used here: a mistake that the library makes on both sides of a
 conversation would cancel out between two of its own peers, and shows against this.
@@ -19,6 +19,9 @@ from gmpy2 import powmod
 
 COMMIT, DATA, KEY, REVEAL, SIGNATURE = 0x02, 0x03, 0x0A, 0x11, 0x12
 """Message types."""
+
+_LAYOUTS = {COMMIT: "dd", KEY: "m", REVEAL: "dda", SIGNATURE: "da", DATA: "biimcdad"}
+"""What stands behind the header, as `unpack` names it."""
 
 _SIZES = {"b": 1, "s": 2, "i": 4, "c": 8, "a": 20}
 
@@ -105,6 +108,55 @@ def content(value: int | bytes) -> bytes:
     """Say that a field is bytes."""
     assert isinstance(value, bytes)
     return value
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message taken apart; version 2 has no instance tags."""
+
+    version: int
+    kind: int
+    tags: tuple[int, ...]
+    fields: tuple[int | bytes, ...]
+
+    def number(self, at: int) -> int:
+        """Return a field that is a number."""
+        return number(self.fields[at])
+
+    def content(self, at: int) -> bytes:
+        """Return a field that is bytes."""
+        return content(self.fields[at])
+
+
+def message(raw: bytes) -> Message:
+    """Take any message apart."""
+    version, kind = int.from_bytes(raw[:2], "big"), raw[2]
+    tags = {2: "", 3: "ii"}[version]
+    values = unpack("sb" + tags + _LAYOUTS[kind], raw)
+    count = 2 + len(tags)
+    return Message(version, kind, tuple(map(number, values[2:count])), tuple(values[count:]))
+
+
+def opened(commit: bytes, reveal: bytes) -> int:
+    """Return the value in a Commit, opened with what a Reveal Signature tells."""
+    return number(unpack("m", ctr(message(reveal).content(0), 0, message(commit).content(0)))[0])
+
+
+def header(version: int, kind: int, sender: int, receiver: int) -> bytes:
+    """Write the front of a message."""
+    start = short(version) + bytes([kind])
+    return start if version == 2 else start + integer(sender) + integer(receiver)
+
+
+def readdressed(raw: bytes, sender: int, receiver: int, *, version: int | None = None) -> bytes:
+    """Return a message with another front: from and to another instance, or of another version."""
+    old, kind = int.from_bytes(raw[:2], "big"), raw[2]
+    return header(old if version is None else version, kind, sender, receiver) + raw[header_length(old) :]
+
+
+def header_length(version: int) -> int:
+    """Return how many bytes the front of a message has."""
+    return {2: 3, 3: 11}[version]
 
 
 def line(raw: bytes) -> str:
@@ -234,8 +286,8 @@ def private_key(name: str) -> PrivateKey:
 class DataFields:
     """A Data Message taken apart; `ta` is what its MAC covers."""
 
-    sender_tag: int
-    receiver_tag: int
+    version: int
+    tags: tuple[int, ...]
     flags: int
     sender_keyid: int
     recipient_keyid: int
@@ -249,15 +301,14 @@ class DataFields:
 
 def data_fields(raw: bytes) -> DataFields:
     """Take a Data Message apart."""
-    version, kind, sender, receiver, flags, skid, rkid, next_dh, counter, encrypted, mac, old = unpack(
-        "sbiibiimcdad", raw
-    )
-    assert (version, kind) == (3, DATA)
+    taken = message(raw)
+    assert taken.kind == DATA
+    flags, skid, rkid, next_dh, counter, encrypted, mac, old = taken.fields
     old = content(old)
     assert len(old) % 20 == 0
     return DataFields(
-        number(sender),
-        number(receiver),
+        taken.version,
+        taken.tags,
         number(flags),
         number(skid),
         number(rkid),

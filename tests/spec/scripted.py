@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from tests.spec import reading
-from tests.spec.reading import PrivateKey, data, integer, mpi, short
+from tests.spec.reading import PrivateKey, data, integer, mpi
 
 R = bytes(range(16))
 """The key that every scripted Commit is encrypted with."""
@@ -49,7 +49,8 @@ class ScriptedPeer:
     """One instance of a peer, with one D-H key whose serial number is `keyid`.
 
     With `forced`, a public value and the shared secret that it leads to, the D-H key is one
-    that no exponent gives: everything else about the messages is still right.
+    that no exponent gives: everything else about the messages is still right.  In version 2
+    the instance tags, its own and those that are passed, are not written.
     """
 
     tag: int
@@ -57,6 +58,7 @@ class ScriptedPeer:
     keyid: int = 1
     dsa: PrivateKey = field(default_factory=lambda: reading.private_key("scripted"))
     forced: tuple[int, int] | None = None
+    version: int = 3
 
     @property
     def public(self) -> int:
@@ -68,7 +70,7 @@ class ScriptedPeer:
         return self.forced[1] if self.forced else reading.power(theirs, self.exponent)
 
     def _header(self, kind: int, receiver: int) -> bytes:
-        return short(3) + bytes([kind]) + integer(self.tag) + integer(receiver)
+        return reading.header(self.version, kind, self.tag, receiver)
 
     def commit(self, receiver: int = 0, *, gx_mpi: bytes | None = None, hashed: bytes | None = None) -> bytes:
         """D-H Commit, to everybody unless said otherwise."""
@@ -144,12 +146,14 @@ class ScriptedPeer:
     def successor(self) -> ScriptedPeer:
         """The same instance with its next D-H key."""
         digest = hashlib.sha512(integer(self.keyid) + mpi(self.exponent)).digest()
-        return ScriptedPeer(self.tag, int.from_bytes(digest[:40], "big"), self.keyid + 1, self.dsa)
+        exponent = int.from_bytes(digest[:40], "big")
+        return ScriptedPeer(self.tag, exponent, self.keyid + 1, self.dsa, version=self.version)
 
     def open(self, raw: bytes, theirs: int) -> tuple[bytes, reading.DataFields]:
         """Verify a Data Message made with `theirs` for our key; return its plaintext and its fields."""
         fields = reading.data_fields(raw)
-        assert fields.receiver_tag == self.tag
+        assert fields.version == self.version
+        assert fields.tags[1:] == ((self.tag,) if self.version == 3 else ())
         assert fields.recipient_keyid == self.keyid
         keys = reading.data_keys(self.exponent, theirs)
         assert reading.sha1_mac(keys.receiving_mac, fields.ta) == fields.mac

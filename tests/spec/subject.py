@@ -5,10 +5,9 @@ from __future__ import annotations
 from otrcore.account import Account
 from otrcore.events import Event, Transmit
 from otrcore.model import MessageState
-from otrcore.policy import MANUAL, Policy
-from tests.pair import Clock, identity, seeded
+from otrcore.policy import Policy
+from tests.pair import Clock, identity, seeded, speaking
 from tests.spec import reading
-from tests.spec.reading import content, number, unpack
 from tests.spec.scripted import ScriptedPeer, exponents
 
 US, THEM = 0x1000, 0x2000
@@ -18,15 +17,27 @@ SEED = "subject"
 class Subject:
     """One account with one conversation, fed by hand."""
 
-    def __init__(self, *, policy: Policy = MANUAL, their_keyid: int = 1, exponent: int = 0) -> None:
-        """`exponent` chooses among the scripted peer's, those with low hashes first."""
+    def __init__(
+        self, *, version: int = 3, policy: Policy | None = None, their_keyid: int = 1, exponent: int = 0
+    ) -> None:
+        """The peer speaks `version`, and so do we unless `policy` says more.
+
+        `exponent` chooses among the scripted peer's, those with low hashes first.
+        """
+        self.version = version
         self.clock = Clock()
         self.account = Account(
-            identity("alice"), policy, instance_tag=US, random=seeded(SEED), clock=self.clock
+            identity("alice"),
+            policy or speaking(version),
+            instance_tag=US,
+            random=seeded(SEED),
+            clock=self.clock,
         )
         self.talk = self.account.conversation("them")
-        self.peer = ScriptedPeer(THEM, exponents()[exponent], their_keyid)
+        self.peer = ScriptedPeer(THEM, exponents()[exponent], their_keyid, version=version)
         self.ake_draw = 0
+        self.commit = b""
+        """Our own, for a test that started an exchange."""
 
     def exponent(self, keyid: int) -> int:
         """Our private exponent of this key id: the exchange's draw is key 1, the one after it key 2."""
@@ -50,15 +61,12 @@ class Subject:
     def encrypted(self, *, initiator: bool = False) -> Subject:
         """Go through a key exchange; returns itself."""
         if initiator:
-            (line,) = sent(self.talk.receive("?OTRv3?"))
-            commit = reading.raw_of(line)
+            (line,) = sent(self.talk.receive(f"?OTRv{self.version}?"))
             reveal = self.take_for_reply(self.peer.key(US))
-            r = content(unpack("sbiidda", reveal)[4])
-            gx = unpack("m", reading.ctr(r, 0, content(unpack("sbiidd", commit)[4])))[0]
-            self.take(self.peer.signature(US, number(gx)))
+            self.take(self.peer.signature(US, reading.opened(reading.raw_of(line), reveal)))
         else:
-            key = self.take_for_reply(self.peer.commit())
-            self.take_for_reply(self.peer.reveal(US, number(unpack("sbiim", key)[4])))
+            key = reading.message(self.take_for_reply(self.peer.commit()))
+            self.take_for_reply(self.peer.reveal(US, key.number(0)))
         assert self.talk.state is MessageState.ENCRYPTED
         return self
 

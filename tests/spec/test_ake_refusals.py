@@ -8,6 +8,7 @@ table, since the prose would let anybody stop an exchange with one line.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -17,13 +18,14 @@ from otrcore.wire.header import parse_header
 from tests.pair import identity, seeded
 from tests.snapshot import snapshot
 from tests.spec import reading
-from tests.spec.reading import P, content, data, integer, mpi, number, short, unpack
+from tests.spec.reading import P, data, integer, mpi, short
 from tests.spec.scripted import Forgery, R, ScriptedPeer, exponents
 
 US, THEM = 0x1000, 0x2000
 NOW = 100.0
 X = exponents()[-1]
 PEER = ScriptedPeer(THEM, X)
+"""The peer of version 3; that of version 2 has the same keys."""
 STRANGER = reading.private_key("stranger")
 
 ILLEGAL = {"0": (0, 0), "1": (1, 1), "p-1": (P - 1, 1), "p": (P, 0), "p+1": (P + 1, 1), "2p": (2 * P, 0)}
@@ -81,8 +83,14 @@ def our_exponents() -> Iterator[int]:
         yield int.from_bytes(draw("dh", 40), "big") | 1 << 319
 
 
-def new() -> Ake:
-    return Ake(identity("alice"), US, seeded("refusals"))
+@pytest.fixture(params=[2, 3], ids=["version 2", "version 3"])
+def peer(request: pytest.FixtureRequest) -> ScriptedPeer:
+    """The peer, in either version."""
+    return replace(PEER, version=request.param)
+
+
+def new(peer: ScriptedPeer) -> Ake:
+    return Ake(peer.version, identity("alice"), US, seeded("refusals"))
 
 
 def receive(ake: Ake, raw: bytes) -> bytes | None:
@@ -100,57 +108,55 @@ def refuse(ake: Ake, raw: bytes) -> Reason:
     return refused.value.reason
 
 
-def awaiting_revealsig(commit: bytes) -> tuple[Ake, int]:
-    """Return an exchange that answered this Commit, and the value it answered with."""
-    ake = new()
-    reply = receive(ake, commit)
+def awaiting_revealsig(peer: ScriptedPeer, commit: bytes | None = None) -> tuple[Ake, int]:
+    """Return an exchange that answered a Commit of the peer, and the value it answered with."""
+    ake = new(peer)
+    reply = receive(ake, peer.commit() if commit is None else commit)
     assert reply is not None
-    return ake, number(unpack("sbiim", reply)[4])
+    return ake, reading.message(reply).number(0)
 
 
-def awaiting_sig() -> tuple[Ake, int]:
-    """Return an exchange that has revealed its Commit to PEER, and the value in that."""
-    ake = new()
+def awaiting_sig(peer: ScriptedPeer) -> tuple[Ake, int]:
+    """Return an exchange that has revealed its Commit to the peer, and the value in that."""
+    ake = new(peer)
     (commit,) = ake.start(NOW).replies
-    reveal = receive(ake, PEER.key(US))
+    reveal = receive(ake, peer.key(US))
     assert reveal is not None
-    r = content(unpack("sbiidda", reveal)[4])
-    gx_mpi = reading.ctr(r, 0, content(unpack("sbiidd", commit)[4]))
-    return ake, number(unpack("m", gx_mpi)[0])
+    return ake, reading.opened(commit, reveal)
 
 
-def finish_as_responder(ake: Ake, gy: int) -> None:
-    reply = receive(ake, PEER.reveal(US, gy))
+def finish_as_responder(peer: ScriptedPeer, ake: Ake, gy: int) -> None:
+    reply = receive(ake, peer.reveal(US, gy))
     assert reply is not None
     assert reply[2] == reading.SIGNATURE
     assert not ake.running
 
 
 @pytest.mark.parametrize("what", WRONG_PARTS)
-def test_a_wrong_reveal_signature(what: str) -> None:
+def test_a_wrong_reveal_signature(peer: ScriptedPeer, what: str) -> None:
     forgery, reason = WRONG_PARTS[what]
-    ake, gy = awaiting_revealsig(PEER.commit())
-    assert refuse(ake, PEER.reveal(US, gy, wrong=forgery)) is reason
-    finish_as_responder(ake, gy)
+    ake, gy = awaiting_revealsig(peer)
+    assert refuse(ake, peer.reveal(US, gy, wrong=forgery)) is reason
+    finish_as_responder(peer, ake, gy)
 
 
 @pytest.mark.parametrize("what", WRONG_PARTS)
-def test_a_wrong_signature(what: str) -> None:
+def test_a_wrong_signature(peer: ScriptedPeer, what: str) -> None:
     forgery, reason = WRONG_PARTS[what]
-    ake, gx = awaiting_sig()
-    assert refuse(ake, PEER.signature(US, gx, wrong=forgery)) is reason
-    right = PEER.signature(US, gx)
+    ake, gx = awaiting_sig(peer)
+    assert refuse(ake, peer.signature(US, gx, wrong=forgery)) is reason
+    right = peer.signature(US, gx)
     assert ake.receive(right, parse_header(right), NOW).channel is not None
     assert not ake.running
 
 
-def test_the_signers_own_value_is_signed_first() -> None:
-    ake, gy = awaiting_revealsig(PEER.commit())
-    swapped = Forgery(dh_values=(gy, PEER.public))
-    assert refuse(ake, PEER.reveal(US, gy, wrong=swapped)) is Reason.UNVERIFIED
-    ake, gx = awaiting_sig()
-    swapped = Forgery(dh_values=(gx, PEER.public))
-    assert refuse(ake, PEER.signature(US, gx, wrong=swapped)) is Reason.UNVERIFIED
+def test_the_signers_own_value_is_signed_first(peer: ScriptedPeer) -> None:
+    ake, gy = awaiting_revealsig(peer)
+    swapped = Forgery(dh_values=(gy, peer.public))
+    assert refuse(ake, peer.reveal(US, gy, wrong=swapped)) is Reason.UNVERIFIED
+    ake, gx = awaiting_sig(peer)
+    swapped = Forgery(dh_values=(gx, peer.public))
+    assert refuse(ake, peer.signature(US, gx, wrong=swapped)) is Reason.UNVERIFIED
 
 
 @pytest.mark.parametrize(
@@ -163,35 +169,35 @@ def test_the_signers_own_value_is_signed_first() -> None:
     ],
     ids=["another", "short", "long", "empty"],
 )
-def test_a_wrong_r(r: bytes, reason: Reason) -> None:
-    ake, gy = awaiting_revealsig(PEER.commit())
-    assert refuse(ake, PEER.reveal(US, gy, r=r)) is reason
-    finish_as_responder(ake, gy)
+def test_a_wrong_r(peer: ScriptedPeer, r: bytes, reason: Reason) -> None:
+    ake, gy = awaiting_revealsig(peer)
+    assert refuse(ake, peer.reveal(US, gy, r=r)) is reason
+    finish_as_responder(peer, ake, gy)
 
 
-def test_the_revealed_value_is_not_the_committed_one() -> None:
-    ake, gy = awaiting_revealsig(PEER.commit(hashed=bytes(32)))
-    assert refuse(ake, PEER.reveal(US, gy)) is Reason.UNVERIFIED
+def test_the_revealed_value_is_not_the_committed_one(peer: ScriptedPeer) -> None:
+    ake, gy = awaiting_revealsig(peer, peer.commit(hashed=bytes(32)))
+    assert refuse(ake, peer.reveal(US, gy)) is Reason.UNVERIFIED
 
 
 @pytest.mark.parametrize("length", [0, 31, 33, 64])
-def test_a_commit_whose_hash_has_another_length(length: int) -> None:
-    assert refuse(new(), PEER.commit(hashed=bytes(length))) is Reason.MALFORMED
+def test_a_commit_whose_hash_has_another_length(peer: ScriptedPeer, length: int) -> None:
+    assert refuse(new(peer), peer.commit(hashed=bytes(length))) is Reason.MALFORMED
 
 
 @pytest.mark.parametrize("gx", ILLEGAL)
-def test_an_illegal_gx(gx: str) -> None:
-    peer = ScriptedPeer(THEM, X, forced=ILLEGAL[gx])
-    ake, gy = awaiting_revealsig(peer.commit())
+def test_an_illegal_gx(peer: ScriptedPeer, gx: str) -> None:
+    peer = replace(peer, forced=ILLEGAL[gx])
+    ake, gy = awaiting_revealsig(peer)
     assert refuse(ake, peer.reveal(US, gy)) is Reason.UNVERIFIED
 
 
 @pytest.mark.parametrize("gy", ILLEGAL)
-def test_an_illegal_gy(gy: str) -> None:
-    ake = new()
+def test_an_illegal_gy(peer: ScriptedPeer, gy: str) -> None:
+    ake = new(peer)
     ake.start(NOW)
-    assert refuse(ake, PEER.key(US, gy=ILLEGAL[gy][0])) is Reason.UNVERIFIED
-    assert receive(ake, PEER.key(US)) is not None
+    assert refuse(ake, peer.key(US, gy=ILLEGAL[gy][0])) is Reason.UNVERIFIED
+    assert receive(ake, peer.key(US)) is not None
 
 
 NO_MPI = {
@@ -202,76 +208,76 @@ NO_MPI = {
 
 
 @pytest.mark.parametrize("gx_mpi", NO_MPI.values(), ids=NO_MPI)
-def test_a_committed_value_that_is_no_mpi(gx_mpi: bytes) -> None:
-    ake, gy = awaiting_revealsig(PEER.commit(gx_mpi=gx_mpi))
-    assert refuse(ake, PEER.reveal(US, gy)) is Reason.MALFORMED
+def test_a_committed_value_that_is_no_mpi(peer: ScriptedPeer, gx_mpi: bytes) -> None:
+    ake, gy = awaiting_revealsig(peer, peer.commit(gx_mpi=gx_mpi))
+    assert refuse(ake, peer.reveal(US, gy)) is Reason.MALFORMED
 
 
-def test_the_smallest_and_largest_legal_values_pass() -> None:
+def test_the_smallest_and_largest_legal_values_pass(peer: ScriptedPeer) -> None:
     for value in (2, P - 2):
-        ake = new()
+        ake = new(peer)
         ake.start(NOW)
-        assert receive(ake, PEER.key(US, gy=value)) is not None
-    two = ScriptedPeer(THEM, exponent=1)
-    ake, gy = awaiting_revealsig(two.commit())
+        assert receive(ake, peer.key(US, gy=value)) is not None
+    two = replace(peer, exponent=1)
+    ake, gy = awaiting_revealsig(peer, two.commit())
     assert receive(ake, two.reveal(US, gy)) is not None
     y = next(our_exponents())
-    largest = ScriptedPeer(THEM, X, forced=(P - 2, reading.power(P - 2, y)))
-    ake, gy = awaiting_revealsig(largest.commit())
+    largest = replace(peer, forced=(P - 2, reading.power(P - 2, y)))
+    ake, gy = awaiting_revealsig(peer, largest.commit())
     assert receive(ake, largest.reveal(US, gy)) is not None
 
 
-def test_our_own_gx_comes_back_as_gy() -> None:
-    ake = new()
+def test_our_own_gx_comes_back_as_gy(peer: ScriptedPeer) -> None:
+    ake = new(peer)
     ake.start(NOW)
     own = reading.public(next(our_exponents()))
-    assert refuse(ake, PEER.key(US, gy=own)) is Reason.REFLECTED
+    assert refuse(ake, peer.key(US, gy=own)) is Reason.REFLECTED
 
 
-def test_our_own_gy_comes_back_as_gx() -> None:
+def test_our_own_gy_comes_back_as_gx(peer: ScriptedPeer) -> None:
     y = next(our_exponents())
-    mirror = ScriptedPeer(THEM, y)
-    ake, gy = awaiting_revealsig(mirror.commit())
+    mirror = replace(peer, exponent=y)
+    ake, gy = awaiting_revealsig(peer, mirror.commit())
     assert gy == mirror.public
     assert refuse(ake, mirror.reveal(US, gy)) is Reason.REFLECTED
 
 
-def test_own_values_of_a_yielded_exchange_come_back() -> None:
-    ake = new()
+def test_own_values_of_a_yielded_exchange_come_back(peer: ScriptedPeer) -> None:
+    ake = new(peer)
     ake.start(NOW)
-    receive(ake, PEER.commit())
+    receive(ake, peer.commit())
     draws = our_exponents()
     for own in (next(draws), next(draws)):
-        assert refuse(ake, PEER.key(US, gy=reading.public(own))) is Reason.REFLECTED
+        assert refuse(ake, peer.key(US, gy=reading.public(own))) is Reason.REFLECTED
     for illegal, _ in ILLEGAL.values():
-        assert refuse(ake, PEER.key(US, gy=illegal)) is Reason.UNVERIFIED
+        assert refuse(ake, peer.key(US, gy=illegal)) is Reason.UNVERIFIED
 
 
-def messages_in_their_states() -> Iterator[tuple[str, Ake, bytes]]:
+def messages_in_their_states(peer: ScriptedPeer) -> Iterator[tuple[str, Ake, bytes]]:
     """Each message of the exchange with an exchange that would take it."""
-    yield "Commit", new(), PEER.commit()
-    ake = new()
+    yield "Commit", new(peer), peer.commit()
+    ake = new(peer)
     ake.start(NOW)
-    yield "Key", ake, PEER.key(US)
-    ake, gy = awaiting_revealsig(PEER.commit())
-    yield "Reveal Signature", ake, PEER.reveal(US, gy)
-    ake, gx = awaiting_sig()
-    yield "Signature", ake, PEER.signature(US, gx)
+    yield "Key", ake, peer.key(US)
+    ake, gy = awaiting_revealsig(peer)
+    yield "Reveal Signature", ake, peer.reveal(US, gy)
+    ake, gx = awaiting_sig(peer)
+    yield "Signature", ake, peer.signature(US, gx)
 
 
 @pytest.mark.parametrize("kind", ["Commit", "Key", "Reveal Signature", "Signature"])
-def test_cut_short_or_with_bytes_behind_it(kind: str) -> None:
-    ake, raw = next((ake, raw) for name, ake, raw in messages_in_their_states() if name == kind)
-    for length in range(11, len(raw)):
+def test_cut_short_or_with_bytes_behind_it(peer: ScriptedPeer, kind: str) -> None:
+    ake, raw = next((ake, raw) for name, ake, raw in messages_in_their_states(peer) if name == kind)
+    for length in range(reading.header_length(peer.version), len(raw)):
         assert refuse(ake, raw[:length]) is Reason.MALFORMED
     assert refuse(ake, raw + b"\0") is Reason.MALFORMED
     receive(ake, raw)
 
 
 @pytest.mark.parametrize("kind", ["Reveal Signature", "Signature"])
-def test_any_bit_behind_the_header_matters(kind: str) -> None:
-    ake, raw = next((ake, raw) for name, ake, raw in messages_in_their_states() if name == kind)
-    for at in range(11, len(raw), 7):
+def test_any_bit_behind_the_header_matters(peer: ScriptedPeer, kind: str) -> None:
+    ake, raw = next((ake, raw) for name, ake, raw in messages_in_their_states(peer) if name == kind)
+    for at in range(reading.header_length(peer.version), len(raw), 7):
         changed = bytearray(raw)
         changed[at] ^= 1 << at % 8
         assert refuse(ake, bytes(changed)) in (Reason.MALFORMED, Reason.UNVERIFIED)
@@ -280,11 +286,12 @@ def test_any_bit_behind_the_header_matters(kind: str) -> None:
 
 @pytest.mark.parametrize("length", [2**31, 2**32 - 1, 2**32 - 4])
 @pytest.mark.parametrize("kind", ["Commit", "Key", "Reveal Signature", "Signature"])
-def test_lengths_near_the_end_of_their_range(kind: str, length: int) -> None:
-    ake, raw = next((ake, raw) for name, ake, raw in messages_in_their_states() if name == kind)
-    assert refuse(ake, raw[:11] + integer(length) + raw[15:]) is Reason.MALFORMED
+def test_lengths_near_the_end_of_their_range(peer: ScriptedPeer, kind: str, length: int) -> None:
+    ake, raw = next((ake, raw) for name, ake, raw in messages_in_their_states(peer) if name == kind)
+    at = reading.header_length(peer.version)
+    assert refuse(ake, raw[:at] + integer(length) + raw[at + 4 :]) is Reason.MALFORMED
 
 
-def test_a_data_message_is_none_of_its_business() -> None:
-    raw = PEER.data_message(US, reading.public(3), b"text")
-    assert refuse(new(), raw) is Reason.MALFORMED
+def test_a_data_message_is_none_of_its_business(peer: ScriptedPeer) -> None:
+    raw = peer.data_message(US, reading.public(3), b"text")
+    assert refuse(new(peer), raw) is Reason.MALFORMED

@@ -9,6 +9,7 @@ state is plaintext, as anybody could inject one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from typing import Literal
 
@@ -29,14 +30,16 @@ from otrcore.events import (
     Transmit,
 )
 from otrcore.model import MessageState, Protection
-from otrcore.policy import DEFAULT, MANUAL
+from tests.pair import speaking
 from tests.spec import reading
-from tests.spec.reading import number, unpack
 from tests.spec.subject import DISCONNECT, US, Subject, shown
 
 PLAIN, ENCRYPTED, UNEXPECTED = Protection.PLAIN, Protection.ENCRYPTED, Protection.UNEXPECTED_PLAIN
-TAG = " \t  \t\t\t\t \t \t \t  " + "  \t\t  \t\t"
-"""The base, and the group of version 3."""
+TAG = " \t  \t\t\t\t \t \t \t  "
+TAGS = {2: TAG + "  \t\t  \t ", 3: TAG + "  \t\t  \t\t"}
+"""By version: the base, and the group of the version."""
+OTHERS = {2: "34", 3: "24"}
+"""By version, those that are not spoken."""
 
 States = Literal["plaintext", "encrypted", "finished"]
 STATES: tuple[States, ...] = ("plaintext", "encrypted", "finished")
@@ -67,9 +70,9 @@ def cut_short(subject: Subject) -> list[Event]:
 
 ACTIONS: dict[str, Callable[[Subject], list[Event]]] = {
     "plain text": lambda subject: subject.talk.receive("hello"),
-    "tagged text": lambda subject: subject.talk.receive(f"hello{TAG}"),
-    "query": lambda subject: subject.talk.receive("?OTRv3?"),
-    "query of other versions": lambda subject: subject.talk.receive("?OTRv24?"),
+    "tagged text": lambda subject: subject.talk.receive(f"hello{TAGS[subject.version]}"),
+    "query": lambda subject: subject.talk.receive(f"?OTRv{subject.version}?"),
+    "query of other versions": lambda subject: subject.talk.receive(f"?OTRv{OTHERS[subject.version]}?"),
     "error": lambda subject: subject.talk.receive("?OTR Error: it broke"),
     "data": data(),
     "data, flag": data(flags=1),
@@ -154,9 +157,13 @@ TABLE: dict[tuple[States, str], tuple[list[str], list[Event], States]] = {
 }
 
 
-def bring(state: States, *, start_on_tag: bool = False) -> Subject:
+each_version = pytest.mark.parametrize("version", [2, 3])
+
+
+def bring(version: int, state: States, *, start_on_tag: bool = False) -> Subject:
     """Return a conversation that had a session, and is in this state now."""
-    subject = Subject(policy=DEFAULT if start_on_tag else MANUAL).encrypted()
+    policy = replace(speaking(version), start_on_tag=start_on_tag)
+    subject = Subject(version=version, policy=policy).encrypted()
     if state == "plaintext":
         subject.talk.end()
     elif state == "finished":
@@ -187,35 +194,38 @@ def test_the_table_has_every_cell() -> None:
     assert set(TABLE) == set(product(STATES, ACTIONS))
 
 
+@each_version
 @pytest.mark.parametrize(("state", "action"), TABLE, ids=lambda name: name.replace(" ", "_"))
-def test_cell(state: States, action: str) -> None:
+def test_cell(version: int, state: States, action: str) -> None:
     sent, events, following = TABLE[state, action]
-    subject = bring(state)
+    subject = bring(version, state)
     outcome = ACTIONS[action](subject)
     assert sent_kinds(outcome) == sent
     assert shown(outcome) == events
     assert subject.talk.state.value == following
 
 
+@each_version
 @pytest.mark.parametrize(
     ("state", "starts"), [("plaintext", True), ("encrypted", False), ("finished", False)]
 )
-def test_a_tag_starts_an_exchange_only_in_plaintext(state: States, starts: bool) -> None:
-    subject = bring(state, start_on_tag=True)
-    outcome = subject.talk.receive(f"hel{TAG}lo")
+def test_a_tag_starts_an_exchange_only_in_plaintext(version: int, state: States, starts: bool) -> None:
+    subject = bring(version, state, start_on_tag=True)
+    outcome = subject.talk.receive(f"hel{TAGS[version]}lo")
     assert isinstance(outcome[0], Received)
     assert outcome[0].text == "hello"
     assert sent_kinds(outcome) == (["Commit"] if starts else [])
     assert subject.talk.starting is starts
 
 
+@each_version
 @pytest.mark.parametrize("state", STATES)
-def test_an_exchange_that_ends_well_leads_to_encrypted(state: States) -> None:
-    subject = bring(state)
+def test_an_exchange_that_ends_well_leads_to_encrypted(version: int, state: States) -> None:
+    subject = bring(version, state)
     old = subject.talk.info
     key = subject.take_for_reply(subject.peer.commit())
     assert subject.talk.state.value == state
-    outcome = subject.take(subject.peer.reveal(US, number(unpack("sbiim", key)[4])))
+    outcome = subject.take(subject.peer.reveal(US, reading.message(key).number(0)))
     assert subject.talk.state is MessageState.ENCRYPTED
     (opened,) = [event for event in outcome if isinstance(event, SessionOpened)]
     assert opened.refreshed is (state == "encrypted")
@@ -223,9 +233,10 @@ def test_an_exchange_that_ends_well_leads_to_encrypted(state: States) -> None:
     assert opened.info != old
 
 
+@each_version
 @pytest.mark.parametrize("state", STATES)
-def test_an_exchange_that_comes_to_nothing_changes_no_message_state(state: States) -> None:
-    subject = bring(state)
+def test_an_exchange_that_comes_to_nothing_changes_no_message_state(version: int, state: States) -> None:
+    subject = bring(version, state)
     info = subject.talk.info
     subject.take(subject.peer.commit())
     subject.clock.advance(60.0)
@@ -234,8 +245,9 @@ def test_an_exchange_that_comes_to_nothing_changes_no_message_state(state: State
     assert subject.talk.info == info
 
 
-def test_the_disconnect_message_is_what_the_specification_asks_for() -> None:
-    subject = Subject().encrypted()
+@each_version
+def test_the_disconnect_message_is_what_the_specification_asks_for(version: int) -> None:
+    subject = Subject(version=version).encrypted()
     (transmit, _) = subject.talk.end()
     assert isinstance(transmit, Transmit)
     plaintext, fields = subject.peer.open(reading.raw_of(transmit.lines[0]), subject.public(1))
@@ -243,10 +255,11 @@ def test_the_disconnect_message_is_what_the_specification_asks_for() -> None:
     assert fields.flags == 1
 
 
-def test_keys_are_forgotten_with_a_disconnect() -> None:
+@each_version
+def test_keys_are_forgotten_with_a_disconnect(version: int) -> None:
     """After either side's end the old session's messages are unreadable, also if a new start fails."""
     for ended_by_us in (True, False):
-        subject = Subject().encrypted()
+        subject = Subject(version=version).encrypted()
         if ended_by_us:
             subject.talk.end()
         else:

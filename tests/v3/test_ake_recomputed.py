@@ -14,7 +14,7 @@ import pytest
 from otrcore.model import SessionInfo
 from tests.pair import OTHER, SIDES, TAGS, Pair, Side, seeded
 from tests.spec import reading
-from tests.spec.reading import PublicKey, content, data, integer, mpi, number, unpack
+from tests.spec.reading import PublicKey, data, integer, mpi, number, unpack
 
 
 @dataclass
@@ -39,9 +39,12 @@ def public_key_of(pair: Pair, side: Side) -> PublicKey:
     return PublicKey(key.p, key.q, key.g, key.y)
 
 
-def conversation(seed: str, starter: Side) -> tuple[Pair, list[tuple[Side, bytes]]]:
+each_version = pytest.mark.parametrize("version", [2, 3])
+
+
+def conversation(version: int, seed: str, starter: Side) -> tuple[Pair, list[tuple[Side, bytes]]]:
     """Run a key exchange; return the four messages with their senders."""
-    pair = Pair(seed=seed)
+    pair = Pair(version=version, seed=seed)
     pair.start(starter)
     pair.agreed()
     query, *messages = pair.lines
@@ -49,14 +52,16 @@ def conversation(seed: str, starter: Side) -> tuple[Pair, list[tuple[Side, bytes
     return pair, [(side, reading.raw_of(line)) for side, line in messages]
 
 
+@each_version
 @pytest.mark.parametrize("starter", SIDES)
 @pytest.mark.parametrize("seed", ["one", "two", "three"])
-def test_every_field_of_the_exchange(seed: str, starter: Side) -> None:
-    pair, messages = conversation(seed, starter)
+def test_every_field_of_the_exchange(version: int, seed: str, starter: Side) -> None:
+    pair, messages = conversation(version, seed, starter)
     responder, initiator = starter, OTHER[starter]
     senders = [side for side, _ in messages]
     assert senders == [initiator, responder, initiator, responder]
-    commit, key, reveal, signature = [raw for _, raw in messages]
+    commit, key, reveal, signature = [reading.message(raw) for _, raw in messages]
+    assert [message.version for message in (commit, key, reveal, signature)] == [version] * 4
 
     x, y, r = (
         Draws(seed, initiator).exponent(0),
@@ -69,41 +74,51 @@ def test_every_field_of_the_exchange(seed: str, starter: Side) -> None:
     keys = reading.ake_secrets(s)
     tag_i, tag_r = TAGS[initiator], TAGS[responder]
 
-    version, kind, sender, receiver, encrypted_gx, hashed_gx = unpack("sbiidd", commit)
-    assert (version, kind, sender, receiver) == (3, reading.COMMIT, tag_i, 0)
+    encrypted_gx, hashed_gx = commit.fields
+    assert commit.kind == reading.COMMIT
     assert encrypted_gx == reading.ctr(r, 0, mpi(gx))
     assert hashed_gx == hashlib.sha256(mpi(gx)).digest()
 
-    assert unpack("sbiim", key) == [3, reading.KEY, tag_r, tag_i, gy]
+    assert (key.kind, key.fields) == (reading.KEY, (gy,))
 
-    version, kind, sender, receiver, revealed, encrypted, mac = unpack("sbiidda", reveal)
-    assert (version, kind, sender, receiver) == (3, reading.REVEAL, tag_i, tag_r)
-    assert revealed == r
+    assert reveal.kind == reading.REVEAL
+    assert reveal.content(0) == r
     check_signature_part(
-        public_key_of(pair, initiator), (gx, gy), content(encrypted), content(mac), keys.m1, keys.c, keys.m2
+        public_key_of(pair, initiator),
+        (gx, gy),
+        reveal.content(1),
+        reveal.content(2),
+        keys.m1,
+        keys.c,
+        keys.m2,
     )
 
-    version, kind, sender, receiver, encrypted, mac = unpack("sbiida", signature)
-    assert (version, kind, sender, receiver) == (3, reading.SIGNATURE, tag_r, tag_i)
+    assert signature.kind == reading.SIGNATURE
     check_signature_part(
         public_key_of(pair, responder),
         (gy, gx),
-        content(encrypted),
-        content(mac),
+        signature.content(0),
+        signature.content(1),
         keys.m1_prime,
         keys.c_prime,
         keys.m2_prime,
     )
 
+    tags = [message.tags for message in (commit, key, reveal, signature)]
+    if version == 2:
+        assert tags == [()] * 4
+    else:
+        assert tags == [(tag_i, 0), (tag_r, tag_i), (tag_i, tag_r), (tag_r, tag_i)]
+
     for side in SIDES:
         info = pair.talks[side].info
         assert info == SessionInfo(
-            version=3,
+            version=version,
             ssid=keys.ssid,
             initiator=side == initiator,
             our_fingerprint=pair.accounts[side].identity.fingerprint,
             their_fingerprint=pair.accounts[OTHER[side]].identity.fingerprint,
-            their_instance_tag=TAGS[OTHER[side]],
+            their_instance_tag=TAGS[OTHER[side]] if version == 3 else 0,
         )
         assert info.our_fingerprint.digest == public_key_of(pair, side).fingerprint
         ssid = keys.ssid.hex()
@@ -131,17 +146,18 @@ def check_signature_part(
 
 
 def test_an_exponent_has_at_least_320_bits() -> None:
-    _, messages = conversation("bits", "bob")
-    gy = number(unpack("sbiim", messages[1][1])[4])
+    _, messages = conversation(3, "bits", "bob")
+    gy = reading.message(messages[1][1]).number(0)
     exponent = Draws("bits", "bob").exponent(0)
     assert exponent.bit_length() == 320
     assert gy == reading.public(exponent)
 
 
-def test_every_data_message_of_a_conversation() -> None:
+@each_version
+def test_every_data_message_of_a_conversation(version: int) -> None:
     """Nine texts with rotation on the way, both sides' keys known by their key ids alone."""
     seed = "data"
-    pair, _ = conversation(seed, "bob")
+    pair, _ = conversation(version, seed, "bob")
     pair.clear()
     texts: list[tuple[Side, str]] = [
         ("alice", "one"),
@@ -161,7 +177,8 @@ def test_every_data_message_of_a_conversation() -> None:
     for (side, line), (wanted_side, text) in zip(pair.lines, texts, strict=True):
         assert side == wanted_side
         fields = reading.data_fields(reading.raw_of(line))
-        assert (fields.sender_tag, fields.receiver_tag) == (TAGS[side], TAGS[OTHER[side]])
+        assert fields.version == version
+        assert fields.tags == ((TAGS[side], TAGS[OTHER[side]]) if version == 3 else ())
         assert fields.flags == 0
         # The first draw went into the exchange as key 1, the next is key 2, and so on.
         own = Draws(seed, side).exponent(fields.sender_keyid - 1)

@@ -14,21 +14,23 @@ from otrcore.errors import Reason
 from otrcore.events import Event, Received, Rejected
 from otrcore.model import MessageState, Protection
 from otrcore.session import Encrypted
+from otrcore.v3.ake import Ake
 from otrcore.v3.channel import DataChannel
 from tests.snapshot import secrets_in, snapshot
 from tests.spec import reading
 from tests.spec.reading import P
 from tests.spec.scripted import ScriptedPeer
 from tests.spec.subject import US, Subject, sent, shown
+from tests.v3.conftest import Maker
 
 LAST_KEYID = 2**32 - 1
 LAST_COUNTER = 2**64 - 1
 
 
 @pytest.fixture(params=["responder", "initiator"])
-def subject(request: pytest.FixtureRequest) -> Subject:
+def subject(request: pytest.FixtureRequest, new: Maker) -> Subject:
     """An encrypted conversation, ours in either role of the key exchange."""
-    return Subject().encrypted(initiator=request.param == "initiator")
+    return new().encrypted(initiator=request.param == "initiator")
 
 
 def message(
@@ -88,8 +90,8 @@ def test_the_first_message_names_the_keys_of_the_exchange(subject: Subject) -> N
     assert fields.old_mac_keys == ()
 
 
-def test_sending_counters_grow_by_one_and_the_announced_key_stays() -> None:
-    subject = Subject().encrypted()
+def test_sending_counters_grow_by_one_and_the_announced_key_stays(new: Maker) -> None:
+    subject = new().encrypted()
     for counter in range(1, 6):
         plaintext, fields = subject.peer.open(subject.sends(f"no. {counter}"), subject.public(1))
         assert plaintext == f"no. {counter}\0".encode()
@@ -97,8 +99,8 @@ def test_sending_counters_grow_by_one_and_the_announced_key_stays() -> None:
         assert fields.next_dh == subject.public(2)
 
 
-def test_keys_rotate_when_the_peer_acknowledges_ours() -> None:
-    subject = Subject(their_keyid=7).encrypted()
+def test_keys_rotate_when_the_peer_acknowledges_ours(new: Maker) -> None:
+    subject = new(their_keyid=7).encrypted()
     subject.sends("announces key 2")
     assert shown(subject.take(message(subject, "acknowledges it", to=2))) == read("acknowledges it")
     plaintext, fields = subject.peer.successor.open(subject.sends("new keys"), subject.public(2))
@@ -124,8 +126,8 @@ def test_a_counter_is_not_used_up_by_a_refused_message(subject: Subject) -> None
     assert subject.take(message(subject, "right", counter=1)) == read("right")
 
 
-def test_each_pair_of_keys_has_its_own_counters() -> None:
-    subject = Subject().encrypted()
+def test_each_pair_of_keys_has_its_own_counters(new: Maker) -> None:
+    subject = new().encrypted()
     second = subject.peer.successor
     subject.take(message(subject, "a", counter=10))
     subject.sends("announces key 2")
@@ -136,8 +138,8 @@ def test_each_pair_of_keys_has_its_own_counters() -> None:
     assert refuse(subject, message(subject, "f", peer=second, to=2, counter=2)) is Reason.REPLAYED
 
 
-def test_no_counter_is_sent_twice_at_the_end_of_its_range() -> None:
-    subject = Subject().encrypted()
+def test_no_counter_is_sent_twice_at_the_end_of_its_range(new: Maker) -> None:
+    subject = new().encrypted()
     channel = channel_of(subject)
     pair = channel._ratchet.sending_pair()
     pair.sent = LAST_COUNTER - 1
@@ -157,8 +159,8 @@ def test_a_key_that_was_never_announced_cannot_have_been_used(subject: Subject) 
     assert shown(subject.take(message(subject, "now", to=2))) == read("now")
 
 
-def test_our_older_key_serves_until_the_newer_is_used() -> None:
-    subject = Subject().encrypted()
+def test_our_older_key_serves_until_the_newer_is_used(new: Maker) -> None:
+    subject = new().encrypted()
     assert subject.take(message(subject, "before", counter=1)) == read("before")
     subject.sends("announces key 2")
     assert subject.take(message(subject, "still to key 1", counter=2)) == read("still to key 1")
@@ -166,8 +168,8 @@ def test_our_older_key_serves_until_the_newer_is_used() -> None:
     assert refuse(subject, message(subject, "to key 1 again", counter=3)) is Reason.UNREADABLE
 
 
-def test_their_older_key_serves_until_the_newer_is_used() -> None:
-    subject = Subject(their_keyid=7).encrypted()
+def test_their_older_key_serves_until_the_newer_is_used(new: Maker) -> None:
+    subject = new(their_keyid=7).encrypted()
     key7, key8 = subject.peer, subject.peer.successor
     key9 = key8.successor
     assert refuse(subject, message(subject, "never seen", peer=key8)) is Reason.UNREADABLE
@@ -180,9 +182,9 @@ def test_their_older_key_serves_until_the_newer_is_used() -> None:
     assert subject.take(message(subject, "f", peer=key9)) == read("f")
 
 
-def test_a_message_that_others_have_overtaken_is_refused() -> None:
+def test_a_message_that_others_have_overtaken_is_refused(new: Maker) -> None:
     """Under one pair by its counter, under an older one because that is forgotten: the order stays."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     first, second = subject.peer, subject.peer.successor
     under_first = [message(subject, "x", peer=first, counter=counter) for counter in (1, 2, 3)]
     assert subject.take(message(subject, "four", peer=first, counter=4)) == read("four")
@@ -197,43 +199,43 @@ def test_a_message_that_others_have_overtaken_is_refused() -> None:
     assert refuse(subject, late) is Reason.UNREADABLE
 
 
-def test_a_message_of_the_first_key_does_not_rotate_again() -> None:
+def test_a_message_of_the_first_key_does_not_rotate_again(new: Maker) -> None:
     """A rotation with an old message would put an old key in the place of the newest."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     first, second = subject.peer, subject.peer.successor
     subject.take(message(subject, "one", peer=first, counter=1))
-    other = ScriptedPeer(first.tag, 12345, 2).public
+    other = reading.public(12345)
     subject.take(message(subject, "two", peer=first, counter=2, next_dh=other))
     _, fields = second.open(subject.sends("to the key announced first"), subject.public(1))
     assert fields.recipient_keyid == second.keyid
 
 
 @pytest.mark.parametrize("keyid", [0, 2, 3, 2**31, LAST_KEYID])
-def test_key_ids_outside_the_window(keyid: int) -> None:
+def test_key_ids_outside_the_window(new: Maker, keyid: int) -> None:
     """Whatever the keys, a wrong number is refused."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     raw = subject.peer.data_message(US, subject.public(1), b"text", recipient_keyid=keyid)
     assert refuse(subject, raw) is Reason.UNREADABLE
     assert refuse(subject, message(subject, "text", sender_keyid=keyid)) is Reason.UNREADABLE
 
 
-def test_the_key_before_the_first_is_refused() -> None:
+def test_the_key_before_the_first_is_refused(new: Maker) -> None:
     """their_keyid - 1 is in the window, but there never was such a key."""
-    subject = Subject(their_keyid=7).encrypted()
+    subject = new(their_keyid=7).encrypted()
     assert refuse(subject, message(subject, "text", sender_keyid=6)) is Reason.UNREADABLE
-    subject = Subject(their_keyid=1).encrypted()
+    subject = new(their_keyid=1).encrypted()
     assert refuse(subject, message(subject, "text", sender_keyid=0)) is Reason.UNREADABLE
 
 
-def test_the_last_key_id_cannot_be_followed() -> None:
-    subject = Subject(their_keyid=LAST_KEYID).encrypted()
+def test_the_last_key_id_cannot_be_followed(new: Maker) -> None:
+    subject = new(their_keyid=LAST_KEYID).encrypted()
     assert refuse(subject, message(subject, "from the last", next_dh=5)) is Reason.UNREADABLE
     _, fields = subject.peer.open(subject.sends("we can still send"), subject.public(1))
     assert fields.recipient_keyid == LAST_KEYID
 
 
-def test_up_to_the_last_key_id_all_is_well() -> None:
-    subject = Subject(their_keyid=LAST_KEYID - 1).encrypted()
+def test_up_to_the_last_key_id_all_is_well(new: Maker) -> None:
+    subject = new(their_keyid=LAST_KEYID - 1).encrypted()
     assert subject.take(message(subject, "one")) == read("one")
     _, fields = subject.peer.successor.open(subject.sends("two"), subject.public(1))
     assert fields.recipient_keyid == LAST_KEYID
@@ -243,9 +245,9 @@ def test_up_to_the_last_key_id_all_is_well() -> None:
 
 
 @pytest.mark.parametrize("name", ["0", "1", "p-1", "p", "p+1", "2p"])
-def test_an_illegal_announced_key_is_refused_though_its_mac_is_right(name: str) -> None:
+def test_an_illegal_announced_key_is_refused_though_its_mac_is_right(new: Maker, name: str) -> None:
     value = {"0": 0, "1": 1, "p-1": P - 1, "p": P, "p+1": P + 1, "2p": 2 * P}[name]
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     assert refuse(subject, message(subject, "text", next_dh=value)) is Reason.UNREADABLE
     assert subject.take(message(subject, "text")) == read("text")
     assert refuse(subject, message(subject, "text", counter=2, next_dh=value)) is Reason.UNREADABLE
@@ -254,14 +256,14 @@ def test_an_illegal_announced_key_is_refused_though_its_mac_is_right(name: str) 
 
 
 @pytest.mark.parametrize("value", [2, P - 2])
-def test_the_outermost_legal_announced_keys_are_taken(value: int) -> None:
-    subject = Subject().encrypted()
+def test_the_outermost_legal_announced_keys_are_taken(new: Maker, value: int) -> None:
+    subject = new().encrypted()
     assert subject.take(message(subject, "text", next_dh=value)) == read("text")
     assert reading.data_fields(subject.sends("to it")).recipient_keyid == 2
 
 
-def test_every_bit_is_under_the_mac() -> None:
-    subject = Subject().encrypted()
+def test_every_bit_is_under_the_mac(new: Maker) -> None:
+    subject = new().encrypted()
     raw = message(subject, "text")
     for at in range(len(raw) - 4):
         changed = bytearray(raw)
@@ -272,10 +274,10 @@ def test_every_bit_is_under_the_mac() -> None:
     assert subject.take(raw) == read("text")
 
 
-def test_cut_short_at_every_length() -> None:
-    subject = Subject().encrypted()
+def test_cut_short_at_every_length(new: Maker) -> None:
+    subject = new().encrypted()
     raw = message(subject, "text")
-    for length in range(11, len(raw)):
+    for length in range(reading.header_length(subject.version), len(raw)):
         before = snapshot(subject.talk)
         (rejected,) = shown(subject.take(raw[:length]))
         assert rejected == Rejected(Reason.MALFORMED, had_text=True)
@@ -283,15 +285,15 @@ def test_cut_short_at_every_length() -> None:
     assert refuse(subject, raw + b"\0") is Reason.MALFORMED
 
 
-def test_the_revealed_keys_of_the_peer_are_not_under_the_mac_and_not_looked_at() -> None:
-    subject = Subject().encrypted()
+def test_the_revealed_keys_of_the_peer_are_not_under_the_mac_and_not_looked_at(new: Maker) -> None:
+    subject = new().encrypted()
     raw = subject.peer.data_message(US, subject.public(1), b"text", old_mac_keys=b"\xee" * 23)
     assert subject.take(raw) == read("text")
 
 
-def test_forging_costs_us_nothing() -> None:
+def test_forging_costs_us_nothing(new: Maker) -> None:
     """The keys of a pair are computed once, whatever comes under its name."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     subject.take(message(subject, "one"))
     subject.sends("announces key 2")
     powers = 0
@@ -313,8 +315,8 @@ def test_forging_costs_us_nothing() -> None:
     assert powers <= 3
 
 
-def test_private_keys_are_gone_after_rotation() -> None:
-    subject = Subject().encrypted(initiator=True)
+def test_private_keys_are_gone_after_rotation(new: Maker) -> None:
+    subject = new().encrypted(initiator=True)
     subject.sends("announces key 2")
     assert as_secret(subject.exponent(1)) in secrets_in(snapshot(subject.account))
     old = reading.data_keys(subject.exponent(1), subject.peer.public)
@@ -328,9 +330,9 @@ def test_private_keys_are_gone_after_rotation() -> None:
     assert old.receiving_aes not in left
 
 
-def test_nothing_of_the_exchange_is_left_when_it_has_ended() -> None:
+def test_nothing_of_the_exchange_is_left_when_it_has_ended(new: Maker) -> None:
     for initiator in (True, False):
-        subject = Subject().encrypted(initiator=initiator)
+        subject = new().encrypted(initiator=initiator)
         s = subject.peer.secret(subject.public(1))
         keys = reading.ake_secrets(s)
         left = secrets_in(snapshot(subject.account))
@@ -340,8 +342,8 @@ def test_nothing_of_the_exchange_is_left_when_it_has_ended() -> None:
 
 
 @pytest.mark.parametrize("by_peer", [True, False])
-def test_nothing_of_the_session_is_left_when_it_has_ended(by_peer: bool) -> None:
-    subject = Subject().encrypted()
+def test_nothing_of_the_session_is_left_when_it_has_ended(new: Maker, by_peer: bool) -> None:
+    subject = new().encrypted()
     subject.take(message(subject, "text"))
     subject.sends("text")
     if by_peer:
@@ -352,18 +354,18 @@ def test_nothing_of_the_session_is_left_when_it_has_ended(by_peer: bool) -> None
     assert secrets_in(snapshot(subject.account)) == set()
 
 
-def test_no_secret_is_in_a_repr() -> None:
-    subject = Subject().encrypted()
+def test_no_secret_is_in_a_repr(new: Maker) -> None:
+    subject = new().encrypted()
     subject.sends("text")
     subject.take(subject.peer.commit())
     channel = channel_of(subject)
-    exchange = subject.talk._session._exchange
-    assert exchange is not None
+    (exchange,) = subject.talk._session._exchanges.values()
+    assert isinstance(exchange, Ake)
     shown_text = "".join(
         (
             repr(channel._ratchet.sending_pair()),
             repr(channel._ratchet._current),
-            repr(exchange[1].state),  # type: ignore[attr-defined]
+            repr(exchange.state),
             repr(subject.account.identity),
         )
     )

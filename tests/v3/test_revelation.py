@@ -9,9 +9,10 @@ import pytest
 from otrcore.errors import Reason
 from otrcore.events import Received, Rejected
 from tests.spec import reading
-from tests.spec.reading import data, number, unpack
+from tests.spec.reading import data
 from tests.spec.scripted import ScriptedPeer
 from tests.spec.subject import US, Subject, sent, shown
+from tests.v3.conftest import Maker
 
 LIMIT = 64
 
@@ -31,8 +32,8 @@ def take(subject: Subject, peer: ScriptedPeer, *, to: int = 1, counter: int = 1)
     assert any(isinstance(event, Received) for event in subject.take(raw))
 
 
-def test_nothing_is_revealed_while_keys_may_be_used() -> None:
-    subject = Subject().encrypted()
+def test_nothing_is_revealed_while_keys_may_be_used(new: Maker) -> None:
+    subject = new().encrypted()
     assert revealed(subject) == []
     take(subject, subject.peer, counter=1)
     take(subject, subject.peer, counter=2)
@@ -40,8 +41,8 @@ def test_nothing_is_revealed_while_keys_may_be_used() -> None:
     assert revealed(subject) == []
 
 
-def test_a_used_key_is_revealed_when_ours_is_forgotten_and_only_once() -> None:
-    subject = Subject().encrypted()
+def test_a_used_key_is_revealed_when_ours_is_forgotten_and_only_once(new: Maker) -> None:
+    subject = new().encrypted()
     take(subject, subject.peer)
     revealed(subject)  # announces our key 2
     # Key 1 and all its pairs are forgotten; of those, only the one with their key 1 verified anything.
@@ -50,8 +51,8 @@ def test_a_used_key_is_revealed_when_ours_is_forgotten_and_only_once() -> None:
     assert revealed(subject) == []
 
 
-def test_a_used_key_is_revealed_when_theirs_is_forgotten() -> None:
-    subject = Subject().encrypted()
+def test_a_used_key_is_revealed_when_theirs_is_forgotten(new: Maker) -> None:
+    subject = new().encrypted()
     second = subject.peer.successor
     take(subject, subject.peer)
     assert revealed(subject) == []
@@ -61,8 +62,8 @@ def test_a_used_key_is_revealed_when_theirs_is_forgotten() -> None:
     assert revealed(subject) == [receiving_mac(subject, 1, second)]
 
 
-def test_both_may_be_forgotten_at_once() -> None:
-    subject = Subject().encrypted()
+def test_both_may_be_forgotten_at_once(new: Maker) -> None:
+    subject = new().encrypted()
     second = subject.peer.successor
     take(subject, subject.peer)
     revealed(subject)
@@ -73,9 +74,9 @@ def test_both_may_be_forgotten_at_once() -> None:
     assert revealed(subject) == [receiving_mac(subject, 2, second)]
 
 
-def test_unused_keys_are_never_revealed() -> None:
+def test_unused_keys_are_never_revealed(new: Maker) -> None:
     """A forged message makes us compute a key, but it verifies nothing."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     forged = subject.peer.data_message(US, subject.public(1), b"text", spoil_mac=True)
     subject.take(forged)
     revealed(subject)
@@ -84,9 +85,9 @@ def test_unused_keys_are_never_revealed() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["counter", "next_dh"])
-def test_a_key_is_used_as_soon_as_it_verified_a_mac(wrong: str) -> None:
+def test_a_key_is_used_as_soon_as_it_verified_a_mac(new: Maker, wrong: str) -> None:
     """Also if the message is refused then: its MAC has been held good once."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     raw = subject.peer.data_message(
         US,
         subject.public(1),
@@ -100,8 +101,8 @@ def test_a_key_is_used_as_soon_as_it_verified_a_mac(wrong: str) -> None:
     assert revealed(subject) == [receiving_mac(subject, 1, subject.peer)]
 
 
-def test_the_disconnect_message_reveals_everything() -> None:
-    subject = Subject().encrypted()
+def test_the_disconnect_message_reveals_everything(new: Maker) -> None:
+    subject = new().encrypted()
     second = subject.peer.successor
     take(subject, subject.peer)
     take(subject, second)
@@ -113,14 +114,14 @@ def test_the_disconnect_message_reveals_everything() -> None:
     ]
 
 
-def test_a_disconnect_without_anything_received_reveals_nothing() -> None:
-    subject = Subject().encrypted()
+def test_a_disconnect_without_anything_received_reveals_nothing(new: Maker) -> None:
+    subject = new().encrypted()
     (line,) = sent(subject.talk.end())
     assert reading.data_fields(reading.raw_of(line)).old_mac_keys == ()
 
 
-def test_a_new_exchange_over_a_session_reveals_the_keys_of_the_old() -> None:
-    subject = Subject().encrypted()
+def test_a_new_exchange_over_a_session_reveals_the_keys_of_the_old(new: Maker) -> None:
+    subject = new().encrypted()
     old, second = subject.peer, subject.peer.successor
     take(subject, old)
     take(subject, second)  # the pair with their key 1 waits to be revealed, the one with key 2 is in use
@@ -133,18 +134,18 @@ def test_a_new_exchange_over_a_session_reveals_the_keys_of_the_old() -> None:
     assert revealed(subject) == []
 
 
-def test_a_new_exchange_that_is_not_finished_reveals_nothing() -> None:
+def test_a_new_exchange_that_is_not_finished_reveals_nothing(new: Maker) -> None:
     """The old session goes on, and so its keys are accepted."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     take(subject, subject.peer)
     subject.take(subject.peer.successor.commit())
     assert revealed(subject) == []
     take(subject, subject.peer, counter=2)
 
 
-def test_the_old_sessions_messages_are_refused_after_a_new_exchange() -> None:
+def test_the_old_sessions_messages_are_refused_after_a_new_exchange(new: Maker) -> None:
     """Their MAC keys are public then."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     old = subject.peer
     take(subject, old)
     late = old.data_message(US, subject.public(1), b"text", counter=2)
@@ -161,9 +162,9 @@ def forge(genuine: bytes, mac_key: bytes) -> bytes:
     return ta + reading.sha1_mac(mac_key, ta) + data(b"")
 
 
-def test_a_revealed_key_verifies_nothing_any_more() -> None:
+def test_a_revealed_key_verifies_nothing_any_more(new: Maker) -> None:
     """Everybody can forge under it, and nobody believes it."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     genuine = subject.peer.data_message(US, subject.public(1), b"genuine")
     subject.take(genuine)
     revealed(subject)
@@ -172,18 +173,18 @@ def test_a_revealed_key_verifies_nothing_any_more() -> None:
     assert shown(subject.take(forge(genuine, mac_key))) == [Rejected(Reason.UNREADABLE, had_text=True)]
 
 
-def test_before_it_is_revealed_a_key_does_verify() -> None:
+def test_before_it_is_revealed_a_key_does_verify(new: Maker) -> None:
     """So the forgery of the test above is refused for its key, not for its form."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     genuine = subject.peer.data_message(US, subject.public(1), b"genuine")
     subject.take(genuine)
     mac_key = receiving_mac(subject, 1, subject.peer)
     assert [type(event) for event in subject.take(forge(genuine, mac_key))] == [Received]
 
 
-def test_keys_waiting_to_be_revealed_are_bounded() -> None:
+def test_keys_waiting_to_be_revealed_are_bounded(new: Maker) -> None:
     """A peer can rotate its keys with every message, and we may have nothing to say."""
-    subject = Subject().encrypted()
+    subject = new().encrypted()
     peers = [subject.peer]
     for _ in range(LIMIT + 20):
         take(subject, peers[-1])
@@ -194,8 +195,8 @@ def test_keys_waiting_to_be_revealed_are_bounded() -> None:
     assert revealed(subject) == []
 
 
-def test_the_bound_holds_over_a_new_exchange() -> None:
-    subject = Subject().encrypted()
+def test_the_bound_holds_over_a_new_exchange(new: Maker) -> None:
+    subject = new().encrypted()
     peers = [subject.peer]
     for _ in range(LIMIT + 20):
         take(subject, peers[-1])
@@ -209,7 +210,7 @@ def renew(subject: Subject) -> None:
     """Run another exchange over the running session, the peer being the initiator."""
     fresh = dataclasses.replace(subject.peer.successor, keyid=1)
     key = subject.take_for_reply(fresh.commit())
-    subject.take(fresh.reveal(US, number(unpack("sbiim", key)[4])))
+    subject.take(fresh.reveal(US, reading.message(key).number(0)))
     info = subject.talk.info
     assert info is not None
-    assert info.ssid == reading.ake_secrets(fresh.secret(number(unpack("sbiim", key)[4]))).ssid
+    assert info.ssid == reading.ake_secrets(fresh.secret(reading.message(key).number(0))).ssid

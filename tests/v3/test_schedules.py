@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from otrcore.v3.channel import DataChannel
 from tests.pair import OTHER, SIDES, Pair, Side, seeded
 from tests.spec import reading
 from tests.spec.keybook import KeyBook
-from tests.spec.reading import content, mpi, number, unpack
+from tests.spec.reading import mpi
 
 SEED = "schedules"
 DRAWS = 120
@@ -45,8 +46,8 @@ def by_hash(side: Side) -> Mapping[bytes, int]:
 class Watched(Pair):
     """A pair whose key management is foretold."""
 
-    def __init__(self) -> None:
-        super().__init__(seed=SEED)
+    def __init__(self, version: int) -> None:
+        super().__init__(version=version, seed=SEED)
         self.books: dict[Side, KeyBook | None] = {"alice": None, "bob": None}
         self.revealed: set[bytes] = set()
         self.numbers = 0
@@ -103,9 +104,9 @@ class Watched(Pair):
     def note(self, sender: Side, raw: bytes) -> None:
         """Remember which values a side used in exchanges."""
         if raw[2] == reading.COMMIT:
-            self._values[sender].append(by_hash(sender)[content(unpack("sbiidd", raw)[5])])
+            self._values[sender].append(by_hash(sender)[reading.message(raw).content(1)])
         elif raw[2] == reading.KEY:
-            self._values[sender].append(number(unpack("sbiim", raw)[4]))
+            self._values[sender].append(reading.message(raw).number(0))
 
     def open_book(self, side: Side, opened: SessionOpened) -> None:
         """Begin a book with the pair of values that has this session's id."""
@@ -174,8 +175,8 @@ STEPS = {
 }
 
 
-def run(steps: list[str]) -> Watched:
-    pair = Watched()
+def run(version: int, steps: list[str]) -> Watched:
+    pair = Watched(version)
     pair.secure()
     for step in steps:
         STEPS[step](pair)
@@ -186,25 +187,29 @@ def run(steps: list[str]) -> Watched:
 TALK = ["alice speaks", "bob speaks", "alice gets", "bob gets"]
 
 
-@given(st.lists(st.sampled_from(TALK), min_size=10, max_size=50))
-@settings(derandomize=True, max_examples=40, deadline=None)
-def test_two_peers_who_talk(steps: list[str]) -> None:
-    run(steps)
+VERSIONS = st.sampled_from([3, 2])
 
 
-@given(st.lists(st.sampled_from([*TALK, *TALK, *STEPS]), min_size=10, max_size=50))
-@settings(derandomize=True, max_examples=80, deadline=None)
-def test_two_peers_with_losses_and_new_exchanges(steps: list[str]) -> None:
-    run(steps)
+@given(VERSIONS, st.lists(st.sampled_from(TALK), min_size=10, max_size=50))
+@settings(derandomize=True, max_examples=60, deadline=None)
+def test_two_peers_who_talk(version: int, steps: list[str]) -> None:
+    run(version, steps)
 
 
-def test_the_reading_is_not_blind() -> None:
+@given(VERSIONS, st.lists(st.sampled_from([*TALK, *TALK, *STEPS]), min_size=10, max_size=50))
+@settings(derandomize=True, max_examples=120, deadline=None)
+def test_two_peers_with_losses_and_new_exchanges(version: int, steps: list[str]) -> None:
+    run(version, steps)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_reading_is_not_blind(version: int) -> None:
     """A long talk reveals many keys, rotates often, and both books were really used."""
-    pair = run(["alice speaks", "bob gets", "bob speaks", "alice gets"] * 12)
+    pair = run(version, ["alice speaks", "bob gets", "bob speaks", "alice gets"] * 12)
     assert pair.book("alice").our_keyid > 10
     assert pair.book("bob").their_keyid > 10
     assert len(pair.revealed) > 20
     run_over = run(
-        [*TALK * 3, "alice starts again", *["bob gets", "alice gets"] * 6, *TALK * 3, "alice ends"]
+        version, [*TALK * 3, "alice starts again", *["bob gets", "alice gets"] * 6, *TALK * 3, "alice ends"]
     )
     assert len(run_over.revealed) > 4

@@ -1,4 +1,4 @@
-"""Messages of version 3 typed by hand from the specification, for the reader and the writer alike.
+"""Messages of versions 2 and 3 typed by hand from the specification, for the reader and the writer alike.
 
 Spaces separate the fields in the order of the specification's tables.
 """
@@ -21,6 +21,10 @@ R = bytes(range(0x10, 0x20))
 
 def _header(message_type: int, receiver: int = RECEIVER) -> Header:
     return Header(version=3, type=message_type, sender_tag=SENDER, receiver_tag=receiver)
+
+
+def _header_2(message_type: int) -> Header:
+    return Header(version=2, type=message_type)
 
 
 MESSAGES: list[tuple[Message, str]] = [
@@ -73,9 +77,53 @@ MESSAGES: list[tuple[Message, str]] = [
         "0003 03 5a73a599 27e31597 00 ffffffff 00000000 00000001 01 0000000000000000"
         f" 00000000 {MAC_HEX} 00000000",
     ),
+    # Version 2: the same without instance tags.
+    (
+        DhCommit(_header_2(0x02), encrypted_gx=b"\xe1\xe2\xe3\xe4\xe5", hashed_gx=HASH),
+        f"0002 02 00000005 e1e2e3e4e5 00000020 {HASH_HEX}",
+    ),
+    (DhKey(_header_2(0x0A), gy=0x0102030405), "0002 0a 00000005 0102030405"),
+    (DhKey(_header_2(0x0A), gy=0), "0002 0a 00000000"),
+    (
+        RevealSignature(_header_2(0x11), r=R, encrypted_signature=b"\xf1\xf2\xf3", mac=MAC),
+        f"0002 11 00000010 {R_HEX} 00000003 f1f2f3 {MAC_HEX}",
+    ),
+    (
+        Signature(_header_2(0x12), encrypted_signature=b"\xf1\xf2\xf3\xf4", mac=MAC),
+        f"0002 12 00000004 f1f2f3f4 {MAC_HEX}",
+    ),
+    (
+        DataMessage(
+            _header_2(0x03),
+            flags=0x01,
+            sender_keyid=1,
+            recipient_keyid=0x02030405,
+            next_dh=0xFF00,
+            counter=0x0807060504030201,
+            encrypted=b"\xee\xef",
+            mac=MAC,
+            old_mac_keys=MAC + MAC,
+        ),
+        "0002 03 01 00000001 02030405 00000002 ff00 0807060504030201"
+        f" 00000002 eeef {MAC_HEX} 00000028 {MAC_HEX} {MAC_HEX}",
+    ),
+    (
+        DataMessage(
+            _header_2(0x03),
+            flags=0,
+            sender_keyid=0xFFFFFFFF,
+            recipient_keyid=0,
+            next_dh=1,
+            counter=0,
+            encrypted=b"",
+            mac=MAC,
+            old_mac_keys=b"",
+        ),
+        f"0002 03 00 ffffffff 00000000 00000001 01 0000000000000000 00000000 {MAC_HEX} 00000000",
+    ),
 ]
 
-# The field kinds behind the 11 bytes of the header, as the specification's tables list them.
+# The field kinds behind the header, as the specification's tables list them.
 LAYOUTS: dict[type[Message], list[str]] = {
     DhCommit: ["data", "data"],
     DhKey: ["mpi"],
@@ -83,7 +131,9 @@ LAYOUTS: dict[type[Message], list[str]] = {
     Signature: ["data", "mac"],
     DataMessage: ["byte", "int", "int", "mpi", "ctr", "data", "mac", "data"],
 }
-HEADER_BYTES = 2 + 1 + 4 + 4
+HEADER_BYTES = {2: 2 + 1, 3: 2 + 1 + 4 + 4}
+"""By version."""
+
 FIXED_BYTES = {"byte": 1, "int": 4, "ctr": 8, "mac": 20}
 
 PUBLIC_KEY = DsaPublicKey(p=0xF00102, q=0x0304, g=0x05, y=0x0607)
@@ -93,7 +143,7 @@ PUBLIC_KEY_HEX = "0000 00000003 f00102 00000002 0304 00000001 05 00000002 0607"
 def length_fields(message: Message, raw: bytes) -> list[tuple[str, int]]:
     """Return kind ("mpi" or "data") and place of every length field in the bytes of a message."""
     places = []
-    at = HEADER_BYTES
+    at = HEADER_BYTES[message.header.version]
     for kind in LAYOUTS[type(message)]:
         if kind in FIXED_BYTES:
             at += FIXED_BYTES[kind]

@@ -13,7 +13,8 @@ from otrcore.wire.fragment import (
     LIFETIME,
     MAX_PIECES,
     MAX_TOTAL,
-    OVERHEAD,
+    OVERHEAD_2,
+    OVERHEAD_3,
     Fragment,
     Reassembler,
     cut,
@@ -24,6 +25,10 @@ from otrcore.wire.header import Header
 repeatable = settings(derandomize=True, deadline=None, max_examples=200)
 
 HEADER = Header(version=3, type=0x03, sender_tag=0x5A73A599, receiver_tag=0x27E31597)
+HEADER_2 = Header(version=2, type=0x03)
+each_header = pytest.mark.parametrize(
+    ("header", "overhead"), [(HEADER_2, 18), (HEADER, 36)], ids=["version 2", "version 3"]
+)
 
 # The specification's example ("Fragmentation"): a message and the three pieces that it is cut into.
 MESSAGE = (
@@ -46,6 +51,18 @@ PIECES = [
     "?OTR|5a73a599|27e31597,00003,00003,pkTtquknfx6HodLvk3RAAAAAA==.,",
 ]
 
+# The same message in lines of 150 characters in the syntax of version 2.
+PIECES_2 = [
+    "?OTR,00001,00003,?OTR:AAMDJ+MVmSfjFZcAAAAAAQAAAAIAAADA1g5IjD"
+    "1ZGLDVQEyCgCyn9hbrL3KAbGDdzE2ZkMyTKl7XfkSxh8YJnudstiB74i4BzT"
+    "0W2haClg6dMary/jo9sMudwmUdlnK,",
+    "?OTR,00002,00003,pIGEKXWdvJKT+hQ26h9nzMgEditLB8vjPEWAJ6gBXvZ"
+    "rY6ZQrx3gb4v0UaSMOMiR5sB7Eaulb2Yc6RmRnnlxgUUC2alosg4WIeFN951"
+    "PLjScajVba6dqlDi+q1H5tPvI5SWM,",
+    "?OTR,00003,00003,N7PCBWIJ41+WvF+5IAZzQZYgNaVLbAAAAAAAAAAEAAA"
+    "AHwNiIi5Ms+4PsY/L2ipkTtquknfx6HodLvk3RAAAAAA==.,",
+]
+
 
 def piece(index: int, count: int, text: str = "abc", sender: int | None = 0x100) -> Fragment:
     return Fragment(index, count, text, sender, None if sender is None else 0x101)
@@ -65,12 +82,13 @@ def joined(lines: list[str] | tuple[str, ...]) -> list[str]:
 
 
 def test_the_specifications_example_is_put_together() -> None:
-    assert joined(PIECES) == [MESSAGE]
+    assert joined(PIECES) == joined(PIECES_2) == [MESSAGE]
 
 
 def test_the_specifications_example_is_cut_as_there() -> None:
     # Its first two lines have 199 characters; `cut` fills every line to the limit as well.
     assert list(cut(MESSAGE, len(PIECES[0]), HEADER)) == PIECES
+    assert list(cut(MESSAGE, 150, HEADER_2)) == PIECES_2
 
 
 @pytest.mark.parametrize(
@@ -169,7 +187,7 @@ def test_what_cannot_be_read_is_malformed(line: str) -> None:
         parse_fragment(line)
 
 
-@pytest.mark.parametrize("line", [PIECES[2], "?OTR,00001,00002,abc,"])
+@pytest.mark.parametrize("line", [PIECES[2], PIECES_2[2], "?OTR,00001,00002,abc,"])
 def test_a_fragment_cut_off_anywhere_is_no_fragment(line: str) -> None:
     for length in range(len(line)):
         try:
@@ -287,42 +305,59 @@ def test_65535_pieces_take_bounded_memory() -> None:
         tracemalloc.stop()
 
 
-def test_the_header_of_a_line_takes_36_characters() -> None:
-    assert OVERHEAD == 36
-    for line in cut("x" * 500, 100, HEADER)[:-1]:
+@each_header
+def test_the_header_of_a_line_takes_18_or_36_characters(header: Header, overhead: int) -> None:
+    assert {2: OVERHEAD_2, 3: OVERHEAD_3}[header.version] == overhead
+    for line in cut("x" * 500, 100, header)[:-1]:
         assert len(line) == 100
-        assert line.count("x") == 100 - 36
+        assert line.count("x") == 100 - overhead
 
 
-def test_what_fits_is_not_cut() -> None:
-    assert cut("x" * 100, None, HEADER) == ("x" * 100,)
-    assert cut("x" * 100, 100, HEADER) == ("x" * 100,)
-    assert len(cut("x" * 101, 100, HEADER)) == 2
+@each_header
+def test_what_fits_is_not_cut(header: Header, overhead: int) -> None:
+    assert cut("x" * 100, None, header) == ("x" * 100,)
+    assert cut("x" * 100, 100, header) == ("x" * 100,)
+    assert len(cut("x" * 101, 100, header)) == 2
 
 
-@pytest.mark.parametrize("limit", [0, 1, 35, 36])
-def test_a_limit_without_room_is_refused(limit: int) -> None:
+@each_header
+@pytest.mark.parametrize("too_short", [True, False], ids=["nothing", "no room"])
+def test_a_limit_without_room_is_refused(header: Header, overhead: int, too_short: bool) -> None:
+    for limit in (0, 1) if too_short else (overhead - 1, overhead):
+        with pytest.raises(ValueError, match="cannot be cut"):
+            cut("x" * 100, limit, header)
+
+
+@each_header
+def test_more_pieces_than_can_be_numbered_are_refused(header: Header, overhead: int) -> None:
+    assert len(cut("x" * MAX_PIECES, overhead + 1, header)) == MAX_PIECES
     with pytest.raises(ValueError, match="cannot be cut"):
-        cut("x" * 100, limit, HEADER)
+        cut("x" * (MAX_PIECES + 1), overhead + 1, header)
 
 
-def test_more_pieces_than_can_be_numbered_are_refused() -> None:
-    assert len(cut("x" * MAX_PIECES, 37, HEADER)) == MAX_PIECES
-    with pytest.raises(ValueError, match="cannot be cut"):
-        cut("x" * (MAX_PIECES + 1), 37, HEADER)
+def test_pieces_of_version_2_name_no_instance() -> None:
+    """Not even where the header was made with tags."""
+    for line in cut("x" * 500, 100, Header(2, 0x03, 0x100, 0x101)):
+        fragment = parse_fragment(line)
+        assert fragment is not None
+        assert (fragment.sender_tag, fragment.receiver_tag) == (None, None)
 
 
 @repeatable
 @given(
     st.text(alphabet="?OTR:abc=+/.", min_size=1, max_size=2000),
     st.integers(37, 500),
-    st.integers(0x100, 2**32 - 1),
-    st.integers(0x100, 2**32 - 1) | st.just(0),
+    st.just(HEADER_2)
+    | st.builds(
+        Header,
+        st.just(3),
+        st.just(0x03),
+        st.integers(0x100, 2**32 - 1),
+        st.integers(0x100, 2**32 - 1) | st.just(0),
+    ),
 )
-def test_cut_lines_keep_the_limit_and_join_to_the_message(
-    message: str, limit: int, sender: int, receiver: int
-) -> None:
-    lines = cut(message, limit, Header(3, 0x03, sender, receiver))
+def test_cut_lines_keep_the_limit_and_join_to_the_message(message: str, limit: int, header: Header) -> None:
+    lines = cut(message, limit, header)
     assert all(len(line) <= limit for line in lines)
     if lines == (message,):
         assert len(message) <= limit
@@ -331,7 +366,8 @@ def test_cut_lines_keep_the_limit_and_join_to_the_message(
         fragment = parse_fragment(line)
         assert fragment is not None
         assert (fragment.index, fragment.count) == (number, len(lines))
-        assert (fragment.sender_tag, fragment.receiver_tag) == (sender, receiver)
+        tags = (None, None) if header == HEADER_2 else (header.sender_tag, header.receiver_tag)
+        assert (fragment.sender_tag, fragment.receiver_tag) == tags
     assert joined(lines) == [message]
 
 

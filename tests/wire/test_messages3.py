@@ -1,4 +1,4 @@
-"""Version 3 messages: reader and writer against hand-typed bytes, against each other, and against damage."""
+"""Messages of versions 2 and 3: reader and writer against hand-typed bytes, each other, and damage."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from otrcore.wire.codec import Reader
 from otrcore.wire.header import Header, is_ignorable, parse_header, version_of
 from otrcore.wire.keys import fingerprint, read_public_key, serialise_public_key
 from otrcore.wire.messages3 import DataMessage, DhCommit, DhKey, Message, RevealSignature, Signature, parse
-from tests.wire.hand_typed import MESSAGES, PUBLIC_KEY, PUBLIC_KEY_HEX, length_fields
+from tests.wire.hand_typed import HEADER_BYTES, MESSAGES, PUBLIC_KEY, PUBLIC_KEY_HEX, length_fields
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=200)
 
 RAW = [(message, bytes.fromhex(text)) for message, text in MESSAGES]
-IDS = [f"{type(message).__name__}-{number}" for number, (message, _) in enumerate(MESSAGES)]
+IDS = [
+    f"{type(message).__name__}-{message.header.version}-{number}"
+    for number, (message, _) in enumerate(MESSAGES)
+]
 each_message = pytest.mark.parametrize(("message", "raw"), RAW, ids=IDS)
 
 
@@ -33,7 +36,8 @@ def test_written_as_typed_by_hand(message: Message, raw: bytes) -> None:
 def test_read_as_typed_by_hand(message: Message, raw: bytes) -> None:
     assert parse(raw) == message
     assert parse_header(raw) == message.header
-    assert version_of(raw) == 3
+    assert version_of(raw) == message.header.version
+    assert message.header.length == HEADER_BYTES[message.header.version]
 
 
 @each_message
@@ -94,16 +98,21 @@ def test_unknown_types_are_refused(kind: int) -> None:
             parse(raw[:2] + bytes((kind,)) + raw[3:])
 
 
+each_version = pytest.mark.parametrize("version", [2, 3])
+
+
+@each_version
 @pytest.mark.parametrize("length", [0, 15, 17, 32])
-def test_a_revealed_key_has_16_bytes(length: int) -> None:
-    message = RevealSignature(Header(3, 0x11, 256, 257), bytes(length), b"signature", bytes(20))
+def test_a_revealed_key_has_16_bytes(version: int, length: int) -> None:
+    message = RevealSignature(Header(version, 0x11, 256, 257), bytes(length), b"signature", bytes(20))
     with pytest.raises(MalformedMessage):
         parse(message.serialise())
 
 
+@each_version
 @pytest.mark.parametrize("length", [0, 20, 31, 33])
-def test_a_committed_hash_has_32_bytes(length: int) -> None:
-    message = DhCommit(Header(3, 0x02, 256, 257), b"encrypted", bytes(length))
+def test_a_committed_hash_has_32_bytes(version: int, length: int) -> None:
+    message = DhCommit(Header(version, 0x02, 256, 257), b"encrypted", bytes(length))
     with pytest.raises(MalformedMessage):
         parse(message.serialise())
 
@@ -119,12 +128,23 @@ def test_what_a_mac_covers_ends_with_the_encrypted_text() -> None:
 def test_the_flag_stands_behind_the_header() -> None:
     for message, raw in RAW:
         if isinstance(message, DataMessage):
+            at = HEADER_BYTES[message.header.version]
             assert is_ignorable(raw) == (message.flags == 1)
-            assert is_ignorable(raw[:12]) == (message.flags == 1)
-            assert not is_ignorable(raw[:11])
-            assert not is_ignorable(raw[:11] + b"\xfe" + raw[12:])
-            assert is_ignorable(raw[:11] + b"\xff" + raw[12:])
+            assert is_ignorable(raw[: at + 1]) == (message.flags == 1)
+            assert not is_ignorable(raw[:at])
+            assert not is_ignorable(raw[:at] + b"\xfe" + raw[at + 1 :])
+            assert is_ignorable(raw[:at] + b"\xff" + raw[at + 1 :])
     assert not is_ignorable(b"")
+    assert not is_ignorable(b"\0\2")
+
+
+def test_version_2_knows_no_instances() -> None:
+    """Whatever tags a header of it is made with, none is written, and none is read."""
+    message = DhKey(Header(2, 0x0A, 0x100, 0x101), 5)
+    assert message.serialise() == bytes.fromhex("0002 0a 00000001 05")
+    assert parse_header(message.serialise()) == Header(2, 0x0A, 0, 0)
+    assert parse_header(message.serialise()).reply(0x11, 0) == Header(2, 0x11, 0, 0)
+    assert Header(3, 0x0A, 0x100, 0x101).reply(0x11, 0x101) == Header(3, 0x11, 0x101, 0x100)
 
 
 def test_the_specifications_own_data_message() -> None:
@@ -183,7 +203,8 @@ mpis = st.integers(0, 2**300)
 
 
 def headers(kind: int) -> st.SearchStrategy[Header]:
-    return st.builds(Header, st.integers(0, 2**16 - 1), st.just(kind), ints, ints)
+    with_tags = st.integers(0, 2**16 - 1).filter(lambda version: version != 2)
+    return st.just(Header(2, kind)) | st.builds(Header, with_tags, st.just(kind), ints, ints)
 
 
 messages: st.SearchStrategy[Message] = st.one_of(
@@ -233,9 +254,9 @@ def test_whatever_can_be_read_is_written_with_the_same_bytes(message: Message, d
 
 
 @repeatable
-@given(st.sampled_from([0x02, 0x03, 0x0A, 0x11, 0x12]), st.binary(max_size=200))
-def test_random_bytes_are_read_exactly_or_refused(kind: int, content: bytes) -> None:
-    raw = bytes.fromhex("0003") + bytes((kind,)) + bytes(6) + b"\1\0" + content
+@given(st.sampled_from([2, 3]), st.sampled_from([0x02, 0x03, 0x0A, 0x11, 0x12]), st.binary(max_size=200))
+def test_random_bytes_are_read_exactly_or_refused(version: int, kind: int, content: bytes) -> None:
+    raw = Header(version, kind, 0, 0x100).serialise() + content
     try:
         parsed = parse(raw)
     except PeerError as error:

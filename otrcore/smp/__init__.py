@@ -1,0 +1,1 @@
+"""The Socialist Millionaires' Protocol, written once for every group and version."""
