@@ -6,6 +6,8 @@ the range that refuses and nothing else.
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from gmpy2 import mpz, powmod
 
@@ -271,6 +273,23 @@ def test_an_equal_p_with_another_q_is_refused() -> None:
     assert message[1] != second[7]
     assert textbook.third_holds(message, first, second, b2, b3)
     assert_refused(pair, record(3, message))
+
+
+@pytest.mark.parametrize("same_secret", [True, False])
+def test_an_answerer_who_foresees_our_randomness_cannot_either(same_secret: bool) -> None:
+    """Pb, and with the same secret Qb, as we are about to choose them ourselves."""
+    pair = encrypted(seed="foreseen")
+    pair.do(SUBJECT, pair.talks[SUBJECT].smp_start(WORDS))
+    ((carried,),) = opened(pair, PEER)
+    pair.on_the_way[PEER].clear()
+    pair.clear()
+    state = verification_of(pair.talks[SUBJECT])._state
+    assert isinstance(state, machine.Expect2)
+    r4 = int.from_bytes(copy.deepcopy(pair.randoms[SUBJECT])("smp", 192), "big")
+    y = int(state.secret) + (0 if same_secret else 1)
+    message = textbook.message_2(textbook.decode(carried.value), y, 21, 31, (41, 42, r4, 44, 45))
+    assert textbook.second_holds(message, *asker_secrets(pair))
+    assert_refused(pair, record(2, message))
 
 
 def answered_by_the_subject() -> tuple[Pair, textbook.Message, int, int, int, int]:
