@@ -86,7 +86,7 @@ def test_a_conversation_with_the_bot(wire: RecordingProxy, bot: OtrBot, chat: Ch
 
     alice.type("/otr status")
     alice.wait_shown("-- The conversation with echo is encrypted (OTR version 3), and not verified.")
-    assert alice.screen().count(alice.session_id()) == 2
+    alice.wait_shown(alice.session_id(), times=2)
     alice.type("/otr end")
     alice.wait_shown("-- The encrypted conversation with echo is over. What you type goes out unencrypted.\n")
     bot.wait_shown("a conversation has ended")

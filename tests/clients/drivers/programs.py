@@ -221,15 +221,18 @@ class OtrChat(InTerminal):
         """Ask for an encrypted conversation, and wait until it is one."""
         before = self.times_secured()
         self.type("/otr start")
-        self.wait(lambda: self.times_secured() > before, "OTR to be secured")
+        self.wait_secured(before + 1)
 
     def times_secured(self) -> int:
         """How often it has said that the conversation is encrypted."""
         return len(_SECURED.findall(self.screen()))
 
     def wait_secured(self, times: int = 1) -> None:
-        """Wait until it has said so often that the conversation is encrypted."""
-        self.wait(lambda: self.times_secured() >= times and self.session_id(), "OTR to be secured")
+        """Wait until it has said so often that the conversation is encrypted, and with whom, to the last line."""
+        self.wait(
+            lambda: min(self.times_secured(), len(_SESSION_ID.findall(self.screen()))) >= times,
+            "OTR to be secured",
+        )
 
     def fingerprints(self) -> dict[str, str]:
         """Return whose key it showed with which fingerprint, 40 hex digits, last time."""
