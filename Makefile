@@ -28,6 +28,10 @@ test: ## Install what the tests need, check style and types, run every test (ARG
 bench: packages oracle $(RUN_STAMP) ## Measure against libotr (JSON=1 prints one JSON object)
 	@$(VENV)/bin/python -m benchmarks $(if $(JSON),--json) $(ARGS)
 
+fuzz: $(TEST_STAMP) ## Search for inputs that break an invariant, guided by coverage (ARGS=-max_total_time=600)
+	@$(INSTALL) --editable '.[test,fuzz]'
+	@$(VENV)/bin/python -m tests.fuzz.coverage_guided build/fuzz $(or $(ARGS),-max_total_time=300)
+
 lint: $(TEST_STAMP) ## Check style and types
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --check --quiet --diff .
@@ -70,4 +74,4 @@ $(TEST_STAMP): $(VENV)/made pyproject.toml
 	@rm -f $(VENV)/installed-*
 	@touch $(RUN_STAMP) $@
 
-.PHONY: help demo test bench lint format setup clean packages oracle
+.PHONY: help demo test fuzz bench lint format setup clean packages oracle

@@ -32,7 +32,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def run(rows: Sequence[Row], samples: int, rounds: int, *, as_table: bool) -> list[Result]:
-    """Measure; a table's rows are printed as they are done, since all of them take a minute."""
+    """Measure; a table's rows are printed as they are done, since all of them take minutes."""
     results = []
     with Libotr() as libotr:
         ours = Ours()

@@ -33,21 +33,23 @@ class Result:
     @property
     def is_met(self) -> bool:
         """Whether the row's goal is met."""
-        return self.row.is_met(self.ratio)
+        return self.row.is_met(self.ours, self.ratio)
 
 
 def measure(row: Row, ours: Ours, libotr: Libotr, samples: int = SAMPLES, rounds: int = ROUNDS) -> Result:
     """Take all samples of a row.  Raises WorkNotDone or LibotrFailed."""
+    if row.samples is not None:
+        samples, rounds = min(samples, row.samples), 1
     our_medians, their_medians = [], []
     for _ in range(rounds):
-        our_seconds, their_seconds = [], []
+        our_samples, their_samples = [], []
         for _ in range(samples):
-            our_seconds.append(row.sample(ours))
+            our_samples += [row.sample(ours) for _ in range(row.in_a_row)]
             if row.in_libotr:
-                their_seconds.append(libotr.sample(row.key))
-        our_medians.append(median(our_seconds))
-        if their_seconds:
-            their_medians.append(median(their_seconds))
+                their_samples += [libotr.sample(row.key) for _ in range(row.in_a_row)]
+        our_medians.append(median(our_samples))
+        if their_samples:
+            their_medians.append(median(their_samples))
     return Result(
         row,
         row.unit.of(min(our_medians)),

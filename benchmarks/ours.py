@@ -2,7 +2,7 @@
 
 Both sides of a conversation live in this process, as they do there; lines are handed over
 directly and whole.  Each sample returns seconds of CPU time, for one unit of work, and checks
-outside of the measured part that all of the work was done.
+that all of the work was done.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from otrcore import (
     Protection,
     Received,
     SessionOpened,
+    SmpSucceeded,
     Transmit,
 )
 from otrcore.policy import MANUAL
@@ -26,6 +27,7 @@ from otrcore.wire.messages3 import DataMessage, parse
 from otrcore.wire.text import decode
 
 TEXT = "x" * 100
+SECRET = "secret"
 PING_PONG_MESSAGES = 100
 ONE_WAY_MESSAGES = 2000
 
@@ -40,26 +42,24 @@ class Ours:
     """Two accounts with keys; each sample begins with fresh conversations."""
 
     def __init__(self) -> None:
-        self._accounts = Account(Identity.generate(), MANUAL), Account(Identity.generate(), MANUAL)
+        self.accounts = Account(Identity.generate(), MANUAL), Account(Identity.generate(), MANUAL)
 
     def ake(self) -> float:
         """From the query to both sides encrypted."""
         self._forget()
         begin = process_time()
-        alice, bob, opened = self._run_ake()
+        run_ake(self.accounts)
         seconds = process_time() - begin
-        _check_session(alice, bob, opened)
         return seconds
 
     def ake_first_message(self) -> float:
         """The same and a text each way, as work of the AKE may be put off until then."""
         self._forget()
         begin = process_time()
-        alice, bob, opened = self._run_ake()
+        alice, bob = run_ake(self.accounts)
         _say(alice, bob)
         _say(bob, alice)
         seconds = process_time() - begin
-        _check_session(alice, bob, opened)
         return seconds
 
     def ping_pong(self) -> float:
@@ -84,6 +84,17 @@ class Ours:
         """Decrypting one of them."""
         return self._one_way()[1]
 
+    def smp(self) -> float:
+        """One verification with equal secrets, from the question to both sides' success."""
+        alice, bob = self._open()
+        begin = process_time()
+        ends = _hand_over(alice, bob, alice.smp_start(SECRET))
+        ends += _hand_over(bob, alice, bob.smp_answer(SECRET))
+        seconds = process_time() - begin
+        if sum(isinstance(event, SmpSucceeded) for event in ends) != 2:
+            raise WorkNotDone("not both sides succeeded")
+        return seconds
+
     def _one_way(self) -> tuple[float, float]:
         """Encrypt and decrypt all; the first messages, which still bring new keys, are not counted."""
         alice, bob = self._open()
@@ -103,35 +114,38 @@ class Ours:
         return (middle - begin) / ONE_WAY_MESSAGES, (end - middle) / ONE_WAY_MESSAGES
 
     def _forget(self) -> None:
-        for account in self._accounts:
+        for account in self.accounts:
             account.forget("peer")
 
     def _open(self) -> tuple[Conversation, Conversation]:
         self._forget()
-        alice, bob, opened = self._run_ake()
-        _check_session(alice, bob, opened)
-        return alice, bob
-
-    def _run_ake(self) -> tuple[Conversation, Conversation, int]:
-        """Return both conversations, and how many sessions they announced."""
-        alice, bob = (account.conversation("peer") for account in self._accounts)
-        opened = 0
-        waiting = deque([(alice, bob, alice.start())])
-        while waiting:
-            sender, recipient, events = waiting.popleft()
-            for event in events:
-                if isinstance(event, Transmit):
-                    waiting.extend((recipient, sender, recipient.receive(line)) for line in event.lines)
-                elif isinstance(event, SessionOpened):
-                    opened += 1
-        return alice, bob, opened
+        return run_ake(self.accounts)
 
 
-def _check_session(alice: Conversation, bob: Conversation, opened: int) -> None:
+def run_ake(accounts: tuple[Account, Account]) -> tuple[Conversation, Conversation]:
+    """Open a conversation between two accounts, and be sure that it is one: that takes next to no time."""
+    alice, bob = (account.conversation("peer") for account in accounts)
+    events = _hand_over(alice, bob, alice.start())
+    opened = sum(isinstance(event, SessionOpened) for event in events)
     if opened != 2 or not alice.state is bob.state is MessageState.ENCRYPTED:
         raise WorkNotDone("not exactly one session on each side")
     if alice.info is None or bob.info is None or alice.info.ssid != bob.info.ssid:
         raise WorkNotDone("the sides are in different sessions")
+    return alice, bob
+
+
+def _hand_over(sender: Conversation, recipient: Conversation, events: list[Event]) -> list[Event]:
+    """Hand over what is transmitted, answers too, until nothing is; returns all other events."""
+    others: list[Event] = []
+    waiting = deque([(sender, recipient, events)])
+    while waiting:
+        sender, recipient, events = waiting.popleft()
+        for event in events:
+            if isinstance(event, Transmit):
+                waiting.extend((recipient, sender, recipient.receive(line)) for line in event.lines)
+            else:
+                others.append(event)
+    return others
 
 
 def _say(sender: Conversation, recipient: Conversation) -> str:

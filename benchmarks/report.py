@@ -8,8 +8,9 @@ import platform
 from collections.abc import Iterable
 
 from .measure import Result
+from .rows import GoalOf
 
-_WIDTHS = (46, 9, 9, 6, 7)
+_WIDTHS = (46, 9, 9, 6, 9)
 
 
 def heading() -> str:
@@ -27,36 +28,51 @@ def line(result: Result) -> str:
 
 
 def conditions(samples: int, rounds: int) -> str:
-    """Return a sentence on how the numbers came about, and on what kind of machine."""
+    """Return a sentence on how the numbers came about, on what kind of machine, and how busy that is.
+
+    Load matters even to CPU time: who shares caches with others takes more of it, and we more than libotr.
+    """
     return (
-        f"CPU time; medians of {samples} samples taken in turns, best of {rounds} rounds; "
+        f"CPU time; medians of {samples} samples taken in turns, best of {rounds} rounds, "
+        "or of few where each needs a fresh process; "
         f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}, "
-        f"{os.cpu_count()} processors."
+        f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}."
     )
 
 
 def missed(results: Iterable[Result]) -> list[str]:
     """Return a sentence for each goal that was not met."""
     return [
-        f"Goal missed: {result.row.key} is at {result.ratio:.3f} times libotr's, not {result.row.goal_text}."
+        f"Goal missed: {result.row.key} is at {_judged(result)}, not {result.row.goal_text}."
         for result in results
         if not result.is_met
     ]
 
 
 def as_json(results: Iterable[Result]) -> str:
-    """Return one object: row key to {ours, libotr, ratio, goal, unit}; null for what there is not."""
+    """Return one object: row key to {ours, libotr, ratio, goal, goal_of, unit}; null for what there is not.
+
+    `goal_of` is "ratio" or "ours": what the goal bounds.
+    """
     rows = {
         result.row.key: {
             "ours": _rounded(result.ours),
             "libotr": _rounded(result.libotr),
             "ratio": _rounded(result.ratio),
-            "goal": result.row.goal,
+            "goal": result.row.goal and result.row.goal.bound,
+            "goal_of": result.row.goal and result.row.goal.of.value,
             "unit": result.row.unit.value,
         }
         for result in results
     }
     return json.dumps(rows, indent=2)
+
+
+def _judged(result: Result) -> str:
+    """Say what the goal is set for."""
+    if result.row.goal and result.row.goal.of is GoalOf.OURS:
+        return f"{result.ours:,.6g} {result.row.unit.value}"
+    return f"{result.ratio:.3f} times libotr's"
 
 
 def _line(cells: Iterable[str]) -> str:

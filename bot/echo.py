@@ -7,10 +7,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from otrcore import Account, Protection, SessionEnded, SessionOpened
+from otrcore import Account, Protection, SessionEnded, SessionOpened, SmpAsked
+from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
 from otrcore.irc.connection import IncomingMessage
 from otrcore.irc.dial import ServerAddress
-from otrcore.irc.host import ShowMessage, ShowNote
 from otrcore.irc.isupport import Features
 from otrcore.irc.names import Payload, Target, classify, fold
 from otrcore.irc.pacing import Pace
@@ -23,6 +23,8 @@ HINT = (
     "I echo what you send me encrypted, by OTR. To begin: /otr init in irssi, /otr start in most others, "
     "or your client's OTR menu."
 )
+WORD = "otrcore"
+"""The secret by which anybody may verify the bot, to try it: it is published, and so proves nothing."""
 UNENCRYPTED = "Your last message reached me unencrypted: others could read it."
 
 HINT_EVERY = 600.0
@@ -74,6 +76,8 @@ class EchoPeer:
             match action.event:
                 case SessionOpened(info):
                     _log.info("a conversation is encrypted, OTR version %d", info.version)
+                case SmpAsked():
+                    self.runner.command(action.peer, "smp answer")
                 case SessionEnded(by_peer=True):
                     self.runner.end(action.peer)
                 case SessionEnded():
@@ -86,6 +90,16 @@ class EchoPeer:
                     self.runner.say(action.peer, line)
         elif not action.is_notice:
             self._hint(action.peer, UNENCRYPTED)
+
+    def ask_secret(self, prompt: AskSecret) -> None:
+        """Give the word that everybody can know."""
+        self.runner.secret(prompt, WORD)
+
+    def close_secret(self, prompt: AskSecret) -> None:
+        """Nobody is in the middle of typing one."""
+
+    def renamed(self, old: str, new: str) -> None:
+        """Conversations follow by themselves."""
 
     def disconnected(self, reason: str) -> None:
         """Keep the reason; who drives the runner looks for it."""

@@ -15,20 +15,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .account import Account as Account
     from .conversation import Conversation as Conversation
+    from .conversation import Offer as Offer
     from .errors import ConnectionFailed as ConnectionFailed
     from .errors import OtrcoreError as OtrcoreError
     from .errors import Reason as Reason
     from .errors import StoreError as StoreError
     from .errors import UsageError as UsageError
+    from .events import Downgraded as Downgraded
     from .events import Event as Event
+    from .events import ExtraKey as ExtraKey
     from .events import HandshakeEnd as HandshakeEnd
     from .events import HandshakeFailed as HandshakeFailed
     from .events import HandshakeStep as HandshakeStep
+    from .events import Held as Held
     from .events import HeldBack as HeldBack
+    from .events import MemoryChanged as MemoryChanged
+    from .events import NoCommonVersion as NoCommonVersion
     from .events import NotSent as NotSent
     from .events import PeerComplained as PeerComplained
+    from .events import Queued as Queued
     from .events import Received as Received
     from .events import Rejected as Rejected
+    from .events import Resent as Resent
     from .events import SessionEnded as SessionEnded
     from .events import SessionOpened as SessionOpened
     from .events import SmpAborted as SmpAborted
@@ -39,32 +47,46 @@ if TYPE_CHECKING:
     from .events import SmpSucceeded as SmpSucceeded
     from .events import Transmit as Transmit
     from .identity import Identity as Identity
+    from .memory import KnownKey as KnownKey
+    from .memory import PeerMemory as PeerMemory
     from .model import Fingerprint as Fingerprint
     from .model import MessageState as MessageState
     from .model import Protection as Protection
     from .model import SessionInfo as SessionInfo
+    from .model import Trust as Trust
     from .policy import Policy as Policy
+    from .policy import Tagging as Tagging
 
 _EXPORTS = {
     "Account": "account",
     "ConnectionFailed": "errors",
     "Conversation": "conversation",
+    "Downgraded": "events",
     "Event": "events",
+    "ExtraKey": "events",
     "Fingerprint": "model",
     "HandshakeEnd": "events",
     "HandshakeFailed": "events",
     "HandshakeStep": "events",
+    "Held": "events",
     "HeldBack": "events",
     "Identity": "identity",
+    "KnownKey": "memory",
+    "MemoryChanged": "events",
     "MessageState": "model",
+    "NoCommonVersion": "events",
     "NotSent": "events",
+    "Offer": "conversation",
     "OtrcoreError": "errors",
     "PeerComplained": "events",
+    "PeerMemory": "memory",
     "Policy": "policy",
     "Protection": "model",
+    "Queued": "events",
     "Reason": "errors",
     "Received": "events",
     "Rejected": "events",
+    "Resent": "events",
     "SessionEnded": "events",
     "SessionInfo": "model",
     "SessionOpened": "events",
@@ -75,7 +97,9 @@ _EXPORTS = {
     "SmpProgress": "events",
     "SmpSucceeded": "events",
     "StoreError": "errors",
+    "Tagging": "policy",
     "Transmit": "events",
+    "Trust": "model",
     "UsageError": "errors",
 }
 

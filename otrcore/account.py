@@ -9,8 +9,9 @@ from .conversation import Conversation
 from .crypto.random import Random, system_random
 from .errors import UsageError
 from .identity import Identity
+from .memory import STRANGER, PeerMemory
 from .policy import DEFAULT, Policy
-from .suites import VERSIONS
+from .relation import Relation, require_spoken
 from .wire.header import SMALLEST_INSTANCE_TAG
 
 _INSTANCE_TAG_BYTES = 4
@@ -41,8 +42,7 @@ class Account:
         random: Random = system_random,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not policy.versions <= VERSIONS:
-            raise UsageError(f"Only these OTR versions can be spoken: {sorted(VERSIONS)}.")
+        require_spoken(policy)
         if instance_tag is not None and not SMALLEST_INSTANCE_TAG <= instance_tag < 1 << 32:
             raise UsageError(f"{instance_tag:#x} is no instance tag: it takes 0x100 to 0xffffffff.")
         self.identity = identity
@@ -52,13 +52,15 @@ class Account:
         self._clock = clock
         self._conversations: dict[str, Conversation] = {}
 
-    def conversation(self, peer: str) -> Conversation:
-        """Return the conversation with this peer, a new one if needed.  Names are compared as they are."""
+    def conversation(self, peer: str, memory: PeerMemory = STRANGER) -> Conversation:
+        """Return the conversation with this peer, a new one with this memory if needed.
+
+        Names are compared as they are.
+        """
         talk = self._conversations.get(peer)
         if talk is None:
-            talk = self._conversations[peer] = Conversation(
-                peer, self.identity, self.instance_tag, self.policy, self._random, self._clock
-            )
+            relation = Relation(self.identity, self.instance_tag, self.policy, self._random, memory)
+            talk = self._conversations[peer] = Conversation(peer, relation, self._clock)
         return talk
 
     def __iter__(self) -> Iterator[Conversation]:

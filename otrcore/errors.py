@@ -40,6 +40,7 @@ class Reason(Enum):
     REPLAYED = "a repetition of an earlier message"
     NO_SESSION = "encrypted, but there is no encrypted conversation"
     TOO_LARGE = "larger than the limit"
+    TOO_MANY = "from one more client of the same person than are listened to"
 
 
 class PeerError(OtrcoreError):

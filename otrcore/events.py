@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from .crypto.secret import Secret
 from .errors import Reason
-from .model import Fingerprint, Protection, SessionInfo
+from .memory import PeerMemory
+from .model import Fingerprint, Protection, SessionInfo, Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Received:
 class HeldBack(Enum):
     """Why a text of the user was not sent."""
 
-    STARTING = "an encrypted conversation is being set up"
+    NO_SESSION = "no encrypted conversation came about"
+    TOO_MUCH = "too much is waiting for an encrypted conversation already"
     FINISHED = "the peer has ended the encrypted conversation"
     TOO_LARGE = "the text is too long for one message"
 
@@ -50,6 +53,33 @@ class HandshakeStep:
 
     message: str
     sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The user's text waits for the encrypted conversation that is being set up.
+
+    It leaves by itself once there is one; else it comes back as `NotSent` or is `Held`.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """The user's last text was lost on the way, and has been said again."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Texts that were meant for another key than the one the peer has now.
+
+    They wait for the user, who lets them go by `send_held` or drops them by `drop_held`.
+    """
+
+    texts: tuple[str, ...]
 
 
 class HandshakeEnd(Enum):
@@ -71,22 +101,61 @@ class HandshakeFailed:
 class SessionOpened:
     """The conversation is encrypted from here on; `refreshed`, if it was already.
 
-    `changed_from` is the fingerprint that the peer had in the last session, where it was
-    another one: a new key, or another person.
+    `trust` tells how the peer's key is known.  `changed_from` is the fingerprint that the
+    user would expect, where the peer has another one: a new key, or another person.
     """
 
     info: SessionInfo
     refreshed: bool
+    trust: Trust
     changed_from: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """The encrypted conversation is over.
+    """The encrypted conversation, with one instance of the peer or with all, is over.
 
     Ended `by_peer`, nothing more is sent until the user ends or starts it too.
     """
 
+    by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Downgraded:
+    """A peer that has spoken version `known` offers, or speaks, no more than `offered` now.
+
+    Another client of the peer may be the reason, or somebody who changes messages on the way.
+    """
+
+    known: int
+    offered: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoCommonVersion:
+    """The peer asks for a conversation in versions that are not allowed here."""
+
+    offered: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryChanged:
+    """Something else is to be remembered of the peer from now on."""
+
+    memory: PeerMemory
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraKey:
+    """Both sides have an extra symmetric key now, 32 bytes, for something besides the conversation.
+
+    `use` says for what (a number, by agreement of the clients), with `data` as it came.
+    """
+
+    key: Secret
+    use: int
+    data: bytes
     by_peer: bool
 
 
@@ -154,10 +223,17 @@ Event = (
     Transmit
     | Received
     | NotSent
+    | Queued
+    | Resent
+    | Held
     | HandshakeStep
     | HandshakeFailed
     | SessionOpened
     | SessionEnded
+    | Downgraded
+    | NoCommonVersion
+    | MemoryChanged
+    | ExtraKey
     | SmpAsked
     | SmpProgress
     | SmpSucceeded

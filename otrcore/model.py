@@ -22,6 +22,14 @@ class MessageState(Enum):
     FINISHED = "finished"
 
 
+class Trust(Enum):
+    """How the user knows that a key is the peer's."""
+
+    NONE = "not verified"
+    COMPARED = "verified by comparing fingerprints"
+    SMP = "verified by a shared secret"
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """Identifier of a long-term public key: SHA-1, 20 bytes (v3, "Public keys")."""

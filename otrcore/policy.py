@@ -4,17 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
+
+from .errors import UsageError
+
+MAX_PADDING = 4096
+"""Bytes; more would be fragments of nothing."""
+
+
+class Tagging(Enum):
+    """Whom plain texts offer OTR to, by the whitespace tag."""
+
+    NOBODY = "nobody"
+    KNOWN = "peers who have talked by OTR before"
+    EVERYBODY = "everybody"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Allowed versions, and what may start a conversation by itself.
 
-    Without any version OTR is off: every text passes untouched, both ways.
+    Without any version OTR is off: every text passes untouched, both ways.  `padding` is
+    the size in bytes that messages are filled up to a multiple of, so that their length
+    says less about the text; 0 for none.
     """
 
     versions: frozenset[int]
+    send_tag: Tagging = Tagging.NOBODY
     start_on_tag: bool = False
+    start_on_error: bool = False
+    require_encryption: bool = False
+    padding: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.padding <= MAX_PADDING:
+            raise UsageError(f"Messages can be padded to multiples of up to {MAX_PADDING} bytes.")
 
     def best_common(self, offered: Iterable[int]) -> int | None:
         """Return the highest version that both sides allow, None if there is none."""
@@ -26,11 +50,28 @@ class Policy:
         return "?OTRv" + "".join(str(version) for version in sorted(self.versions)) + "?"
 
 
+_NEWEST = frozenset({3})
+
 NEVER = Policy(frozenset())
 """Nothing of ours is sent, nothing of theirs is read as OTR."""
 
-MANUAL = Policy(frozenset({3}))
+MANUAL = Policy(_NEWEST)
 """Conversations start on request of either side."""
 
-DEFAULT = Policy(frozenset({3}), start_on_tag=True)
-"""As MANUAL, and a peer that shows the whitespace tag is answered."""
+DEFAULT = Policy(_NEWEST, Tagging.KNOWN, start_on_tag=True, start_on_error=True)
+"""For chat clients: people and bots without OTR see nothing of it, peers who have it are offered it."""
+
+OPPORTUNISTIC = Policy(_NEWEST, Tagging.EVERYBODY, start_on_tag=True, start_on_error=True)
+"""Everybody is offered OTR."""
+
+ALWAYS = Policy(_NEWEST, start_on_tag=True, start_on_error=True, require_encryption=True)
+"""No text of the user leaves unencrypted."""
+
+PRESETS = {
+    "never": NEVER,
+    "manual": MANUAL,
+    "default": DEFAULT,
+    "opportunistic": OPPORTUNISTIC,
+    "always": ALWAYS,
+}
+"""By the names that users know them under."""

@@ -7,10 +7,11 @@ instance tags checked by the caller.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .crypto.random import Random
+from .crypto.secret import Secret
 from .events import (
     HandshakeEnd,
     HandshakeStep,
@@ -53,7 +54,7 @@ class Verifier(Protocol):
         """Answer the peer's question; UsageError if there is none."""
 
     def abort(self) -> Step:
-        """End the run that is under way, if any."""
+        """End the run that is under way, if any, on both sides."""
 
     def renounce(self) -> Step:
         """Tell the peer to give up a run of an earlier session."""
@@ -64,10 +65,11 @@ class Verifier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plaintext:
-    """What a data message held: UTF-8 text and records."""
+    """What a data message held: UTF-8 text and records; and the extra symmetric key that came with it."""
 
     text: bytes
     tlvs: tuple[Tlv, ...]
+    extra_key: Secret = field(repr=False)
 
 
 class Channel(Protocol):
@@ -78,6 +80,9 @@ class Channel(Protocol):
 
     def encrypt(self, text: bytes, tlvs: Sequence[Tlv] = (), *, ignore_unreadable: bool = False) -> bytes:
         """Return the next data message."""
+
+    def extra_key(self) -> Secret:
+        """Return the extra symmetric key (32 bytes) that belongs to the next message."""
 
     def encrypt_last(self, tlvs: Sequence[Tlv]) -> bytes:
         """Return the message after which this side forgets the channel; it may reveal every used MAC key."""
@@ -116,8 +121,15 @@ class KeyExchange(Protocol):
         """Whether an exchange has begun and not ended."""
 
     @property
+    def answered(self) -> float | None:
+        """When the peer last took part in the exchange that is under way; None if it has not yet."""
+
+    @property
     def deadline(self) -> float | None:
         """When `tick` has something to do."""
+
+    def fork(self, their_tag: int) -> KeyExchange:
+        """Return an exchange in the same state with one instance, which has answered a start with all."""
 
     def start(self, now: float) -> Outcome:
         """Begin as the initiator, or repeat what was sent if that is still unanswered."""

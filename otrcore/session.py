@@ -1,4 +1,4 @@
-"""The message state with one peer (v3, "Message state"), and the key exchange beside it.
+"""The message state with one instance of a peer (v3, "Message state"), and the key exchanges beside it.
 
 A key exchange that runs beside an encrypted conversation touches it only once it has
 finished.  Nothing here knows which OTR version is spoken.
@@ -6,15 +6,14 @@ finished.  Nothing here knows which OTR version is spoken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from . import suites
-from .crypto.random import Random
 from .errors import MalformedMessage, PeerError, Reason, UsageError
 from .events import (
     Event,
-    HandshakeEnd,
+    ExtraKey,
     HandshakeFailed,
     HeldBack,
     NotSent,
@@ -24,29 +23,27 @@ from .events import (
     SessionOpened,
     SmpAborted,
     SmpEnd,
+    SmpFailed,
+    SmpSucceeded,
     Transmit,
 )
-from .identity import Identity
-from .model import Fingerprint, MessageState, Protection, SessionInfo
-from .policy import Policy
+from .model import MessageState, Protection, SessionInfo, Trust
 from .protocols import Channel, KeyExchange, Outcome, Step, Verifier
-from .wire import text as wire_text
-from .wire import tlv
-from .wire.fragment import cut
-from .wire.header import (
-    ANY_INSTANCE,
-    SMALLEST_INSTANCE_TAG,
-    VERSION_2,
-    Header,
-    MessageType,
-    is_ignorable,
-    parse_header,
-    version_of,
-)
+from .relation import Relation
+from .wire import codec, tlv
+from .wire.header import Header, is_ignorable
 from .wire.tlv import Tlv
 
 MAX_TEXT_BYTES = 32 * 1024
 """Longest text that is sent in one message, UTF-8; more would not pass our own reassembly limit."""
+
+HEARTBEAT_AFTER = 60.0
+"""Seconds of silence on our side after which a text of the peer is answered by an empty message."""
+
+COMPLAINT_PAUSE = 10.0
+"""Seconds in which further unreadable messages, or those right after a renewal of keys, say nothing new."""
+
+_USE_BYTES = 4
 
 UNREADABLE_REPLY = "?OTR Error: Your encrypted message could not be read here."
 MALFORMED_REPLY = "?OTR Error: Your encrypted message arrived damaged."
@@ -71,41 +68,38 @@ class Finished:
 
 
 class Session:
-    """Everything that is encrypted, or about to be, with one peer."""
+    """Everything that is encrypted, or about to be, with one instance of a peer."""
 
     __slots__ = (
-        "_exchanges",
-        "_identity",
-        "_own_tag",
-        "_policy",
-        "_random",
+        "_heard",
+        "_relation",
+        "_renewed",
+        "_sent",
         "_state",
-        "last_fingerprint",
-        "line_limit",
+        "_told",
+        "exchanges",
     )
 
-    def __init__(self, identity: Identity, own_tag: int, policy: Policy, random: Random) -> None:
-        self._identity = identity
-        self._own_tag = own_tag
-        self._policy = policy
-        self._random = random
+    def __init__(self, relation: Relation, now: float) -> None:
+        self._relation = relation
         self._state: Plaintext | Encrypted | Finished = Plaintext()
-        self._exchanges: dict[int, KeyExchange] = {}
-        """By version: a start in one never disturbs one in another."""
-        self.line_limit: int | None = None
-        self.last_fingerprint: Fingerprint | None = None
-        """The peer's, in the last session that there was."""
+        self.exchanges: dict[int, KeyExchange] = {}
+        """Those under way, by version: a start in one never disturbs one in another."""
+        self._heard = now
+        self._sent = self._renewed = self._told = -math.inf
 
     @property
     def state(self) -> MessageState:
         """The message state."""
-        match self._state:
-            case Plaintext():
-                return MessageState.PLAINTEXT
-            case Encrypted():
-                return MessageState.ENCRYPTED
-            case Finished():
-                return MessageState.FINISHED
+        if isinstance(self._state, Encrypted):
+            return MessageState.ENCRYPTED
+        return MessageState.FINISHED if isinstance(self._state, Finished) else MessageState.PLAINTEXT
+
+    def encrypted(self) -> Encrypted:
+        """Return the state; UsageError outside MSGSTATE_ENCRYPTED, which most calls here need."""
+        if not isinstance(self._state, Encrypted):
+            raise UsageError("There is no encrypted conversation: start one first.")
+        return self._state
 
     @property
     def info(self) -> SessionInfo | None:
@@ -113,83 +107,73 @@ class Session:
         return self._state.channel.info if isinstance(self._state, Encrypted) else None
 
     @property
+    def heard(self) -> float:
+        """When the instance last said something that was accepted."""
+        return self._heard
+
+    @property
+    def lively(self) -> float:
+        """When the instance last took part in anything, verified or not."""
+        answers = (exchange.answered for exchange in self.exchanges.values())
+        return max([self._heard, *(answer for answer in answers if answer is not None)])
+
+    @property
     def starting(self) -> bool:
         """Whether a key exchange is under way."""
-        return any(exchange.running for exchange in self._exchanges.values())
+        return bool(self.exchanges)
 
     @property
     def deadline(self) -> float | None:
         """When `tick` has something to do."""
-        deadlines = (exchange.deadline for exchange in self._exchanges.values())
+        deadlines = (exchange.deadline for exchange in self.exchanges.values())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
-    def start(self, version: int, now: float) -> list[Event]:
-        """Begin a key exchange as the initiator."""
-        exchange = self._exchange_for(version)
-        outcome = exchange.start(now)
-        self._exchanges[version] = exchange
-        return self._apply(outcome)
-
     def tick(self, now: float) -> list[Event]:
-        """Let the key exchange look at the clock."""
-        return [event for exchange in self._exchanges.values() for event in self._apply(exchange.tick(now))]
+        """Let the key exchanges look at the clock."""
+        return [
+            event
+            for version in tuple(self.exchanges)
+            for event in self.apply(version, self.exchanges[version].tick(now), now)
+        ]
 
-    def receive(self, raw: bytes, now: float) -> list[Event]:
-        """Take an encoded message; PeerError if it is refused without a word to anybody."""
-        version = version_of(raw)
-        if version not in self._policy.versions:
-            raise PeerError(Reason.VERSION, str(version))
-        header = parse_header(raw)
-        self._check_tags(header)
-        if header.type == MessageType.DATA:
-            return self._receive_data(raw, header)
-        exchange = self._exchange_for(version)
-        elsewhere = [other.sent for name, other in self._exchanges.items() if name != version]
-        outcome = exchange.receive(raw, header, now, frozenset().union(*elsewhere))
-        self._exchanges[version] = exchange
-        return self._apply(outcome)
-
-    def send(self, text: str) -> list[Event]:
-        """Encrypt a text of the user, or say why not; the caller sends it itself in MSGSTATE_PLAINTEXT."""
-        match self._state:
-            case Encrypted(channel=channel):
-                content = _without_nul(text)
-                if len(content) > MAX_TEXT_BYTES:
-                    return [NotSent(text, HeldBack.TOO_LARGE)]
-                return [self._transmit(channel.encrypt(content))]
-            case Finished():
-                return [NotSent(text, HeldBack.FINISHED)]
-            case Plaintext():
-                return [Transmit((text,), plain=True)]
+    def send(self, text: str, now: float) -> list[Event]:
+        """Encrypt a text of the user, or say why not."""
+        content = without_nul(text)
+        if len(content) > MAX_TEXT_BYTES:
+            return [NotSent(text, HeldBack.TOO_LARGE)]
+        self._sent = now
+        return [self._encrypt(self.encrypted().channel, content)]
 
     def end(self) -> list[Event]:
         """Back to MSGSTATE_PLAINTEXT; the peer is told if it believes itself in an encrypted conversation."""
+        self.cancel()
         events: list[Event] = []
-        if self.starting:
-            self._cancel()
-            events.append(HandshakeFailed(HandshakeEnd.CANCELLED))
-        match self._state:
-            case Encrypted(channel=channel):
-                events += self._verification_lost()
-                events.append(self._transmit(channel.encrypt_last([Tlv(tlv.DISCONNECTED)])))
-                events.append(SessionEnded(by_peer=False))
-            case Finished():
-                events.append(SessionEnded(by_peer=False))
+        if isinstance(self._state, Encrypted):
+            events += self._verification_lost()
+            records = self._padded(b"", [Tlv(tlv.DISCONNECTED)])
+            events.append(self._relation.transmit(self._state.channel.encrypt_last(records)))
         self._state = Plaintext()
         return events
 
     def lose(self) -> list[Event]:
         """Forget all keys, as the peer is gone; nothing goes out plain to whoever has the name next."""
-        self._cancel()
+        self.cancel()
         if not isinstance(self._state, Encrypted):
             return []
         lost = self._verification_lost()
         self._state = Finished()
         return [*lost, SessionEnded(by_peer=True)]
 
+    def hand_over(self, to: Channel) -> list[Event]:
+        """Forget all keys, as the peer has moved on to another channel, which reveals the MAC keys."""
+        to.reveal_later(self.encrypted().channel.used_mac_keys())
+        lost = self._verification_lost()
+        self._state = Plaintext()
+        return lost
+
     def smp_start(self, secret: str, question: str | None) -> list[Event]:
-        """Ask the peer to prove that it knows a secret; UsageError outside an encrypted conversation."""
-        asked = None if question is None else _without_nul(question)
+        """Ask the peer to prove that it knows a secret; UsageError if the question is too long."""
+        asked = None if question is None else without_nul(question)
         if asked is not None and len(asked) > MAX_TEXT_BYTES:
             raise UsageError("The question is too long: ask a shorter one.")
         return self._verify(lambda verification: verification.ask(_exactly(secret), asked))
@@ -199,7 +183,7 @@ class Session:
         return self._verify(lambda verification: verification.answer(_exactly(secret)))
 
     def smp_abort(self) -> list[Event]:
-        """End a verification that is under way; UsageError outside an encrypted conversation."""
+        """End a verification that is under way."""
         return self._verify(lambda verification: verification.abort())
 
     @property
@@ -207,114 +191,157 @@ class Session:
         """Whether a question of the peer waits for an answer."""
         return isinstance(self._state, Encrypted) and self._state.verification.waiting
 
-    def _verify(self, step: Callable[[Verifier], Step]) -> list[Event]:
-        if not isinstance(self._state, Encrypted):
-            raise UsageError("Verifying needs an encrypted conversation: start one first.")
-        return self._apply_step(self._state.channel, step(self._state.verification))
+    @property
+    def smp_running(self) -> bool:
+        """Whether a verification is under way."""
+        return isinstance(self._state, Encrypted) and self._state.verification.running
 
-    def _apply_step(self, channel: Channel, step: Step) -> list[Event]:
-        sent: list[Event] = [
-            self._transmit(channel.encrypt(b"", [record], ignore_unreadable=True)) for record in step.records
-        ]
-        return sent + list(step.events)
+    def extra_key(self, use: int, data: bytes) -> list[Event]:
+        """Agree on an extra symmetric key."""
+        channel = self.encrypted().channel
+        key = channel.extra_key()
+        record = Tlv(tlv.EXTRA_KEY, codec.integer(use) + data)
+        sent = self._encrypt(channel, b"", [record], ignore_unreadable=True)
+        return [sent, ExtraKey(key, use, data, by_peer=False)]
 
-    def _verification_lost(self) -> list[Event]:
-        """What to tell when the session ends that a verification is under way in."""
-        running = isinstance(self._state, Encrypted) and self._state.verification.running
-        return [SmpAborted(SmpEnd.SESSION)] if running else []
-
-    def _receive_data(self, raw: bytes, header: Header) -> list[Event]:
-        """Decrypt, or tell the peer that it was in vain."""
+    def receive_data(self, raw: bytes, header: Header, now: float) -> list[Event]:
+        """Decrypt a data message, or tell the peer that it was in vain; PeerError if nobody need be told."""
         if not isinstance(self._state, Encrypted):
             # No complaint to the peer, as by libotr: the message may be for another client of ours.
             return [Rejected(Reason.NO_SESSION, had_text=not is_ignorable(raw))]
         channel = self._state.channel
-        if header.version != channel.info.version:
-            raise PeerError(Reason.VERSION, str(header.version))
         try:
             plaintext = channel.decrypt(raw, header)
         except PeerError as error:
-            if error.reason is Reason.OTHER_INSTANCE or is_ignorable(raw):
+            if is_ignorable(raw):
                 raise
-            return self._complain(error)
+            return self._complain(error, now)
+        self._heard = now
         events: list[Event] = []
         if plaintext.text:
             events.append(Received(plaintext.text.decode(errors="replace"), Protection.ENCRYPTED))
-        verified = False
+            events += self._heartbeat(channel, now)
+        # One record of a kind a message, as all clients send them: more would be answered one by one.
+        verified = extra = False
         for record in plaintext.tlvs:
             if record.type == tlv.DISCONNECTED:
                 return [*events, *self.lose()]
-            # One record of SMP a message, as all clients send them: more would be answered one by one.
+            if record.type == tlv.EXTRA_KEY and len(record.value) >= _USE_BYTES and not extra:
+                extra = True
+                use = int.from_bytes(record.value[:_USE_BYTES], "big")
+                events.append(ExtraKey(plaintext.extra_key, use, record.value[_USE_BYTES:], by_peer=True))
             step = None if verified else self._state.verification.receive(record)
             if step is not None:
                 verified = True
                 events += self._apply_step(channel, step)
         return events
 
-    def _complain(self, error: PeerError) -> list[Event]:
-        """Answer a lost text with an OTR Error Message; a repeated one was not lost."""
-        rejected = Rejected(error.reason, had_text=error.reason is not Reason.REPLAYED)
-        if error.reason is Reason.REPLAYED:
-            return [rejected]
-        malformed = isinstance(error, MalformedMessage)
-        return [Transmit((MALFORMED_REPLY if malformed else UNREADABLE_REPLY,)), rejected]
+    def cancel(self, below: int | None = None) -> None:
+        """Forget the key exchanges under way, in all versions or in those below one."""
+        for version in [version for version in self.exchanges if below is None or version < below]:
+            del self.exchanges[version]
 
-    def _check_tags(self, header: Header) -> None:
-        """Refuse what is not from an instance, or not for ours (v3, "Instance Tags")."""
-        if header.version == VERSION_2:
-            return
-        if header.sender_tag < SMALLEST_INSTANCE_TAG:
-            raise MalformedMessage("an illegal sender instance tag")
-        if ANY_INSTANCE < header.receiver_tag < SMALLEST_INSTANCE_TAG:
-            raise MalformedMessage("an illegal receiver instance tag")
-        for_anyone = header.receiver_tag == ANY_INSTANCE and header.type == MessageType.DH_COMMIT
-        if header.receiver_tag != self._own_tag and not for_anyone:
-            raise PeerError(Reason.OTHER_INSTANCE)
-        if header.sender_tag == self._own_tag:
-            raise PeerError(Reason.REFLECTED)
+    def apply(
+        self, version: int, outcome: Outcome, now: float, *, renews_another: bool = False
+    ) -> list[Event]:
+        """Turn what a key exchange did into events; a finished one replaces the running conversation.
 
-    def _exchange_for(self, version: int) -> KeyExchange:
-        """Return the key exchange of this version; one that is new is kept once it has done something."""
-        known = self._exchanges.get(version)
-        return known or suites.key_exchange(version, self._identity, self._own_tag, self._random)
-
-    def _cancel(self, below: int | None = None) -> None:
-        """Forget what is under way, in all versions or in those below one."""
-        for version, exchange in self._exchanges.items():
-            if below is None or version < below:
-                exchange.cancel()
-
-    def _apply(self, outcome: Outcome) -> list[Event]:
-        """Turn what the key exchange did into events; a finished one replaces the running conversation."""
-        events: list[Event] = [self._transmit(raw) for raw in outcome.replies]
+        `renews_another` says that it replaces one with the same peer elsewhere.
+        """
+        if version in self.exchanges and not self.exchanges[version].running:
+            del self.exchanges[version]
+        events: list[Event] = [self._relation.transmit(raw) for raw in outcome.replies]
         events.extend(outcome.steps)
         if outcome.channel:
-            # Starts in two versions may cross: the higher one counts, whichever is done first.
-            self._cancel(below=outcome.channel.info.version)
-            if refreshed := isinstance(self._state, Encrypted):
-                outcome.channel.reveal_later(self._state.channel.used_mac_keys())
-            info, last = outcome.channel.info, self.last_fingerprint
-            lost = self._verification_lost()
-            self._state = Encrypted(outcome.channel, outcome.channel.verification(self._random))
-            self.last_fingerprint = info.their_fingerprint
-            events.append(SessionOpened(info, refreshed, None if last == info.their_fingerprint else last))
-            if lost:
-                # The peer may have kept its side, which the new session id would make fail.
-                step = self._state.verification.renounce()
-                events += [*self._apply_step(outcome.channel, step), *lost]
+            events += self._open(outcome.channel, now, renews_another)
         if outcome.failed:
             events.append(HandshakeFailed(outcome.failed))
         return events
 
-    def _transmit(self, raw: bytes) -> Transmit:
-        return Transmit(cut(wire_text.encode(raw), self.line_limit, parse_header(raw)))
+    def _open(self, channel: Channel, now: float, renews_another: bool) -> list[Event]:
+        info, relation = channel.info, self._relation
+        # Starts in two versions may cross: the higher one counts, whichever is done first.
+        self.cancel(below=info.version)
+        if isinstance(self._state, Encrypted):
+            channel.reveal_later(self._state.channel.used_mac_keys())
+        if refreshed := renews_another or isinstance(self._state, Encrypted):
+            self._renewed = now
+        lost = self._verification_lost()
+        self._state = Encrypted(channel, channel.verification(relation.random))
+        self._heard = self._sent = now
+        before = relation.memory
+        fingerprint = info.their_fingerprint
+        events: list[Event] = [
+            SessionOpened(info, refreshed, before.trust(fingerprint), before.replaced_by(fingerprint))
+        ]
+        if lost:
+            # The peer may have kept its side, which the new session id would make fail.
+            events += [*self._apply_step(channel, self._state.verification.renounce()), *lost]
+        return events
+
+    def _verify(self, step: Callable[[Verifier], Step]) -> list[Event]:
+        state = self.encrypted()
+        return self._apply_step(state.channel, step(state.verification))
+
+    def _apply_step(self, channel: Channel, step: Step) -> list[Event]:
+        events: list[Event] = [
+            self._encrypt(channel, b"", [record], ignore_unreadable=True) for record in step.records
+        ]
+        for event in step.events:
+            events.append(event)
+            # Who answers a question verifies itself to the asker, which says nothing about the asker.
+            if isinstance(event, SmpSucceeded | SmpFailed) and event.trusts:
+                trust = Trust.SMP if isinstance(event, SmpSucceeded) else Trust.NONE
+                events += self._relation.judge(channel.info.their_fingerprint, trust)
+        return events
+
+    def _verification_lost(self) -> list[Event]:
+        """What to tell when the session ends that a verification is under way in."""
+        return [SmpAborted(SmpEnd.SESSION)] if self.smp_running else []
+
+    def _heartbeat(self, channel: Channel, now: float) -> list[Event]:
+        """Say something after a long silence, so that keys rotate though only the peer talks."""
+        if now < self._sent + HEARTBEAT_AFTER:
+            return []
+        self._sent = now
+        return [self._encrypt(channel, b"", ignore_unreadable=True)]
+
+    def _complain(self, error: PeerError, now: float) -> list[Event]:
+        """Answer a lost text with an OTR Error Message; a repeated one was not lost.
+
+        Many may be lost at once, as those that are still on the way when the keys are renewed:
+        the user is told once, and the peer, who would perhaps renew the keys again, not at all then.
+        """
+        had_text = error.reason is not Reason.REPLAYED and now >= self._told + COMPLAINT_PAUSE
+        rejected = Rejected(error.reason, had_text)
+        if not had_text:
+            return [rejected]
+        self._told = now
+        if now < self._renewed + COMPLAINT_PAUSE:
+            return [rejected]
+        malformed = isinstance(error, MalformedMessage)
+        return [Transmit((MALFORMED_REPLY if malformed else UNREADABLE_REPLY,)), rejected]
+
+    def _encrypt(
+        self, channel: Channel, text: bytes, tlvs: Sequence[Tlv] = (), *, ignore_unreadable: bool = False
+    ) -> Transmit:
+        return self._relation.transmit(
+            channel.encrypt(text, self._padded(text, tlvs), ignore_unreadable=ignore_unreadable)
+        )
+
+    def _padded(self, text: bytes, tlvs: Sequence[Tlv]) -> Sequence[Tlv]:
+        bucket = self._relation.policy.padding
+        return [*tlvs, tlv.padding(text, tlvs, bucket)] if bucket else tlvs
 
 
-def _without_nul(text: str) -> bytes:
+def without_nul(text: str) -> bytes:
     """Return a text in UTF-8, without what would end it inside a message."""
     return text.replace("\0", "").encode(errors="replace")
 
 
 def _exactly(secret: str) -> bytes:
-    """Return a secret in UTF-8, so that no two of them become equal."""
-    return secret.encode(errors="surrogatepass")
+    """Return a secret in UTF-8, so that no two of them become equal; bytes that are no UTF-8 as they were."""
+    try:
+        return secret.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return secret.encode(errors="surrogatepass")

@@ -14,6 +14,7 @@ from gmpy2 import mpz
 
 from otrcore.crypto.dsa import DsaPrivateKey
 from otrcore.crypto.secret import Secret
+from otrcore.session import Session
 from otrcore.v3 import ratchet
 from otrcore.v3.ake import AuthStateNone
 
@@ -25,7 +26,8 @@ def snapshot(value: object, *, caches: bool = True) -> object:
 
     Callables (the host's clock and randomness) are left out.  Without `caches` so is what
     a refused message may change: the keys of pairs that carried no message yet, which can
-    be computed again at any time, and the marks that a MAC key was used.
+    be computed again at any time, the marks that a MAC key was used, and when a complaint
+    about an unreadable message was last made.
     """
 
     def picture(value: object) -> object:
@@ -55,6 +57,8 @@ def snapshot(value: object, *, caches: bool = True) -> object:
             raise TypeError(f"no picture can be made of {type(value)}")
         if not caches and isinstance(value, ratchet.Pair):
             del fields["mac_used"]
+        if not caches and isinstance(value, Session):
+            del fields["_told"]
         return {
             "type": type(value).__name__,
             **{name: picture(item) for name, item in fields.items() if not callable(item)},

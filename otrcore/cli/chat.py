@@ -7,22 +7,28 @@ from typing import TYPE_CHECKING
 
 from ..account import Account
 from ..errors import ConnectionFailed, OtrcoreError
+from ..irc import texts
+from ..irc.actions import AskSecret, ShowMessage, ShowNote
 from ..irc.connection import IncomingMessage
 from ..irc.dial import ServerAddress
-from ..irc.host import ShowMessage, ShowNote
+from ..irc.isupport import Features
+from ..irc.names import fold
 from ..irc.pacing import Pace
 from ..irc.runner import Runner
 from .process import StopSignals
-from .terminal import Input, Output, message_lines, note_lines, plain_line, printable
+from .terminal import Input, Output, message_lines, note_lines, plain_line, printable, readable
 
 if TYPE_CHECKING:
     from _typeshed import HasFileno
 
 HELP = (
-    "-- Type to talk. Commands: /otr start, /otr status, /otr end, /me does something, /quit.",
+    "-- Type to talk. Commands: /otr start, /otr status, /otr end, /otr help, /me does something, /quit.",
     "-- A line that begins with a slash is sent if you begin it with two.",
 )
 IDLE_SECONDS = 60.0
+
+LONGEST_SECRET = 4096
+"""Characters; one of this length or more is none that anybody types, and calls the verification off."""
 
 
 class Chat:
@@ -41,6 +47,10 @@ class Chat:
         self.peer = peer
         self.output = output
         self.lost: str | None = None
+        self._prompt: AskSecret | None = None
+        """The secret that the next line is, whatever happens meanwhile: it must not be sent as a text."""
+        self._more_of_it = False
+        self._input: Input | None = None
         self.runner = Runner(address, me, self, account_for, realname="otrcore", pace=pace)
 
     def ready(self) -> None:
@@ -56,6 +66,26 @@ class Chat:
         """Print what the OTR host wants shown."""
         self.output.print(*(message_lines(action) if isinstance(action, ShowMessage) else note_lines(action)))
 
+    def ask_secret(self, prompt: AskSecret) -> None:
+        """Take the next line for the secret, and do not show it."""
+        other = self._prompt is not None and self._prompt.number != prompt.number
+        self._prompt = prompt
+        if self._input is not None:
+            # What is half typed was meant for another question; what comes once this one is shown, is not.
+            self._input.hide(anew=other)
+        self.output.print(*(printable(f"-- {line}") for line in texts.prompt(prompt)))
+
+    def close_secret(self, prompt: AskSecret) -> None:
+        """Go on taking the next line for a secret: the user may be in the middle of it."""
+        if self._prompt is not None and self._prompt.number == prompt.number:
+            self.output.print(printable(f"-- {prompt.peer} needs your secret no more: press Enter."))
+
+    def renamed(self, old: str, new: str) -> None:
+        """Go on talking with the peer, who has another nick."""
+        if fold(old, Features()) == fold(self.peer, Features()):
+            self.peer = new
+            self.output.print(printable(f"-- {old} is now known as {new}. You are talking with {new}."))
+
     def disconnected(self, reason: str) -> None:
         """Keep the reason: `converse` ends with it."""
         self.lost = reason
@@ -66,6 +96,14 @@ class Chat:
         What is typed before the server has let us in waits, as the input is not read until then.  What
         is still waiting to be sent when the user leaves goes out first, unless a signal came.
         """
+        self._input = source
+        try:
+            self._converse(source, stop)
+        finally:
+            self._prompt = None
+            source.show()
+
+    def _converse(self, source: Input, stop: StopSignals) -> None:
         while not stop.received:
             ready = self.turn([source, stop] if self.runner.registered else [stop])
             if source in ready and (not all(map(self.obey, source.read())) or source.ended):
@@ -86,16 +124,20 @@ class Chat:
 
     def obey(self, line: str) -> bool:
         """Do what a typed line asks for; false if it asks to leave."""
+        too_long = len(line) >= LONGEST_SECRET
+        if self._prompt is not None or self._more_of_it:
+            # What is too long for one line comes in pieces, of which none must be taken for a text.
+            self._more_of_it = too_long
+            if self._prompt is not None:
+                self._give(self._prompt, "" if too_long else line)
+            return True
+        line = readable(line)
         command, _, rest = line.partition(" ")
         match command.lower(), rest.strip().lower():
             case "/quit", _:
                 return False
-            case "/otr", "start":
-                self.runner.start(self.peer)
-            case "/otr", "end":
-                self.runner.end(self.peer)
-            case "/otr", "status":
-                self.runner.status(self.peer)
+            case "/otr", _:
+                self.runner.command(self.peer, rest)
             case "/me", words if words:
                 self.runner.act(self.peer, rest)
             case "", "":
@@ -108,3 +150,9 @@ class Chat:
             case _:
                 self.runner.say(self.peer, line)
         return True
+
+    def _give(self, prompt: AskSecret, secret: str) -> None:
+        self._prompt = None
+        if self._input is not None:
+            self._input.show()
+        self.runner.secret(prompt, secret)

@@ -6,6 +6,7 @@ that is deleted afterwards.
 
 from __future__ import annotations
 
+import select
 import subprocess
 import sys
 import tempfile
@@ -19,16 +20,16 @@ from typing import TYPE_CHECKING
 from ..errors import OtrcoreError
 from ..events import Event, SessionEnded, SessionOpened
 from ..irc.accounts import accounts
+from ..irc.actions import ShowMessage, ShowNote
 from ..irc.connection import IncomingMessage
 from ..irc.dial import ServerAddress
-from ..irc.host import ShowMessage, ShowNote
 from ..irc.pacing import Pace
 from ..model import Protection
 from ..store.database import Database
 from ..store.identities import Identities
 from .chat import IDLE_SECONDS, Chat
 from .process import StopSignals
-from .terminal import Input, Output, printable
+from .terminal import Input, Output, printable, readable
 
 if TYPE_CHECKING:
     from _typeshed import HasFileno
@@ -81,12 +82,26 @@ class Process:
 
     def read(self) -> list[str]:
         """Collect the lines that have come, and return them; DemoFailed if there will be no more."""
-        lines = self._input.read()
+        lines = [readable(line) for line in self._input.read()]
         self.lines += lines
         if self._input.ended:
             last = " ".join(self.lines[-3:]).strip() or "without a word"
             raise DemoFailed(f"A part of the demonstration, {self._name}, has ended early: {last}")
         return lines
+
+    def tell(self, line: str) -> None:
+        """Write a line to its standard input."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+
+    def wait_for_line(self, seconds: float) -> None:
+        """Wait for the first line; DemoFailed if it does not come."""
+        deadline = time.monotonic() + seconds
+        while not self.lines:
+            if not select.select([self], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise DemoFailed(f"A part of the demonstration, {self._name}, does not start.")
+            self.read()
 
     def stop(self) -> None:
         """End the process, kindly first."""
@@ -216,6 +231,11 @@ class Demo(Chat):
         )
 
 
+def temporary_folder(cleanup: ExitStack) -> Path:
+    """Return a folder that is deleted in the end."""
+    return Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="otr-demo-")))
+
+
 def play(folder: Path | None, *, show_wire: bool) -> None:
     """Run the demonstration, then, on a terminal, let the user talk to the bot; OtrcoreError if it fails.
 
@@ -223,13 +243,10 @@ def play(folder: Path | None, *, show_wire: bool) -> None:
     """
     stop = StopSignals()
     with ExitStack() as cleanup:
-        if folder is None:
-            folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="otr-demo-")))
+        folder = folder or temporary_folder(cleanup)
         server = Process("otrcore.cli.demo_server", "--wire", "--until-stdin-closes")
         cleanup.callback(server.stop)
-        deadline = time.monotonic() + STEP_SECONDS
-        while not server.lines and time.monotonic() < deadline:
-            server.read()
+        server.wait_for_line(STEP_SECONDS)
         port = int(server.lines[0])
         where = ["--server", f"127.0.0.1:{port}", "--nick", BOT, "--data-dir", str(folder / BOT)]
         bot = Process("otrbot", "run", *where, "--pace", "none", errors=True)

@@ -24,11 +24,19 @@ def demo(
     wire: Annotated[
         bool, typer.Option("--wire", help="Show every raw line that crosses the server.")
     ] = False,
+    mitm: Annotated[
+        bool, typer.Option("--mitm", help="See somebody in between who reads along, and what shows it.")
+    ] = False,
 ) -> None:
     """See an encrypted conversation, all on this machine."""
-    from .demo import play
+    if mitm:
+        from .demo_mitm import play as play_attack
 
-    play(data_dir, show_wire=wire)
+        play_attack(data_dir, show_wire=wire)
+    else:
+        from .demo import play
+
+        play(data_dir, show_wire=wire)
 
 
 @app.command()

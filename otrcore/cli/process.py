@@ -74,11 +74,11 @@ def run(app: typer.Typer) -> None:
         sys.exit(1)
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class StopSignals:
-    """SIGINT, SIGTERM and SIGHUP as something to wait for; the second of them ends the process at once."""
+    """SIGINT, SIGTERM, SIGHUP and SIGQUIT as something to wait for; the second ends the process at once."""
 
     def __init__(self) -> None:
         self._reading, self._writing = socket.socketpair()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import os
 import re
+import select
+import signal
 import sys
+import termios
 import unicodedata
-from typing import TextIO
+from typing import Any, TextIO
 
+from ..irc.actions import ShowMessage, ShowNote
 from ..irc.connection import IncomingMessage
-from ..irc.host import ShowMessage, ShowNote
 from ..irc.isupport import Features
 from ..irc.names import Payload, classify
 from ..model import Protection
@@ -93,20 +96,66 @@ class Output:
                 self.failure = (error.strerror or type(error).__name__).lower()
 
 
+_LOCAL_FLAGS = 3
+"""Where `termios.tcgetattr` has the flags that ECHO is one of."""
+
+
+def readable(line: str) -> str:
+    """Return a line that was read as text that can be sent and shown."""
+    return line.encode(errors="surrogateescape").decode(errors="replace")
+
+
 class Input:
-    """Reads lines from a descriptor when it is ready, without ever waiting for the rest of one."""
+    """Reads lines from a descriptor when it is ready, without ever waiting for the rest of one.
+
+    A terminal can be told not to show what is typed.  Whoever does so has to call `show` on every
+    way out; nothing else gives the terminal back as it was.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._rest = b""
+        self._shown_by: list[Any] | None = None
+        self._suspending: Any = signal.SIG_DFL
         self.ended = False
 
     def fileno(self) -> int:
         """Return the descriptor to wait for."""
         return self._descriptor
 
+    def hide(self, *, anew: bool = False) -> None:
+        """Stop showing what is typed, where this is a terminal; `anew` throws away what is typed already."""
+        if not os.isatty(self._descriptor):
+            return
+        settings = termios.tcgetattr(self._descriptor)
+        if self._shown_by is None:
+            self._shown_by = settings.copy()
+            # A shell that comes back when we are suspended shows what is typed, and goes on doing so for us.
+            self._suspending = signal.signal(signal.SIGTSTP, signal.SIG_IGN) or signal.SIG_DFL
+        settings[_LOCAL_FLAGS] = settings[_LOCAL_FLAGS] & ~termios.ECHO | termios.ECHONL
+        if anew:
+            self._rest = b""
+        termios.tcsetattr(self._descriptor, termios.TCSAFLUSH if anew else termios.TCSADRAIN, settings)
+
+    def show(self) -> None:
+        """Let the terminal be as it was before `hide`."""
+        if self._shown_by is None:
+            return
+        settings, self._shown_by = self._shown_by, None
+        signal.signal(signal.SIGTSTP, self._suspending)
+        try:
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, settings)
+        except termios.error:
+            # The terminal is gone, and with it what was to be given back.
+            return
+
     def read(self) -> list[str]:
-        """Return the lines that are complete; at the end of input also an unfinished last one."""
+        """Return the lines that are complete; at the end of input also an unfinished last one.
+
+        Bytes that are no UTF-8 stay apart, as surrogates: two secrets must not become one.
+        """
+        if not select.select([self._descriptor], [], [], 0)[0]:
+            return []  # what was there has been thrown away
         data = os.read(self._descriptor, 4096)
         self.ended = not data
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -119,4 +168,4 @@ class Input:
                 stop -= 1  # the last character may not be complete yet
             lines.append(self._rest[:stop])
             self._rest = self._rest[stop:]
-        return [line.decode(errors="replace").rstrip("\r") for line in lines]
+        return [line.decode(errors="surrogateescape").rstrip("\r") for line in lines]

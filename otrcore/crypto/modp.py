@@ -1,14 +1,15 @@
 """The 1536-bit MODP group of RFC 3526 (group 5) with generator 2, for versions 2 and 3.
 
 Secret exponents go through `powmod_sec`, whose running time and memory accesses
-do not depend on them.
+do not depend on them.  What is faster than that serves public exponents only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
-from gmpy2 import mpz, powmod_sec
+from gmpy2 import mpz, powmod, powmod_sec
 
 from .random import Random
 from .secret import Secret
@@ -21,11 +22,19 @@ PRIME = int(
     16,
 )
 GENERATOR = 2
+ORDER = (PRIME - 1) // 2
+"""Order of the subgroup of the generator: the prime is a safe one, and 2 is a square modulo it."""
+
 EXPONENT_BYTES = 40
 """The specification asks for private exponents of at least 320 bits."""
 
 _PRIME = mpz(PRIME)
 _GENERATOR = mpz(GENERATOR)
+
+_ROWS = 8
+_COLUMNS = 192
+"""A public exponent of the generator, written as so many rows of so many bits.  More rows make the table,
+which doubles with each, dearer than the few powers that one conversation asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,32 @@ class DhKeyPair:
         """Return s as minimal big-endian bytes; `their_public` must be `is_public`."""
         value = int(powmod_sec(mpz(their_public), self.secret, _PRIME))
         return Secret(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+
+def public_power(base: mpz, exponent: int) -> mpz:
+    """Return base to an exponent that everybody may know: time and memory accesses tell it."""
+    return _public_power_of_generator(exponent) if base == _GENERATOR else powmod(base, exponent, _PRIME)
+
+
+def _public_power_of_generator(exponent: int) -> mpz:
+    """Go over the columns of the exponent's bits: 192 squarings in place of 1,536 (Lim and Lee's comb)."""
+    bits = f"{exponent % ORDER:0{_ROWS * _COLUMNS}b}"
+    table = _products()
+    power = mpz(1)
+    for column in range(_COLUMNS):
+        power = power * power % _PRIME * table[bits[column::_COLUMNS]] % _PRIME
+    return power
+
+
+@cache
+def _products() -> dict[str, mpz]:
+    """Return, by a column's bits, the product of the rows' units where a bit is set; made at first use."""
+    products, unit = {"": mpz(1)}, _GENERATOR
+    for _ in range(_ROWS):
+        without = {"0" + bits: product for bits, product in products.items()}
+        products = without | {"1" + bits: product * unit % _PRIME for bits, product in products.items()}
+        unit = powmod(unit, 1 << _COLUMNS, _PRIME)
+    return products
 
 
 def is_public(value: int) -> bool:

@@ -11,28 +11,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from functools import partial
 
 from ..account import Account
-from ..conversation import SMALLEST_LINE_LIMIT, Conversation
-from ..errors import OtrcoreError
+from ..conversation import SMALLEST_LINE_LIMIT, Conversation, Offer
+from ..errors import OtrcoreError, UsageError
 from ..events import (
     Event,
-    HandshakeFailed,
+    MemoryChanged,
     NotSent,
     Received,
     SessionEnded,
     SessionOpened,
+    SmpAborted,
     SmpAsked,
+    SmpEnd,
     Transmit,
 )
+from ..memory import PeerMemory
 from ..model import Fingerprint, MessageState, Protection
+from ..policy import DEFAULT, Policy, Tagging
 from ..wire.text import MARK, TAG_BASE
 from . import texts
+from .actions import Action, AskSecret, Decision, Send, ShowMessage, ShowNote, Verdict
 from .isupport import Features
 from .lines import display_lines, one_line, text_limit
+from .memories import Memories, RecentMemories, merged
 from .names import SERVICES, Addressed, Payload, Recipient, Target, classify, fold, network_name
+from .prompts import Prompts
 
 MAX_CONVERSATIONS = 500
 
@@ -40,57 +46,19 @@ ACTION_PREFIX = "/me "
 """How an action travels inside an OTR message, by custom of all clients."""
 
 
-class Verdict(Enum):
-    """What becomes of the message that was asked about."""
+@dataclass(slots=True)
+class _Peer:
+    """What belongs to one conversation and is not the conversation's own matter."""
 
-    PASS = "as it is"
-    REPLACE = "with another text"
-    DROP = "not at all; what is to be done instead is in the actions"
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send these lines to `target` as PRIVMSGs, together and in this order."""
-
-    target: str
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ShowMessage:
-    """Show a message of the peer, and how it came."""
-
-    peer: str
-    lines: tuple[str, ...]
-    protection: Protection
-    is_action: bool = False
-    is_notice: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ShowNote:
-    """Show lines of our own about the conversation; `event` is what they are about.
-
-    `typed` is a text of the user that was not sent: it must stay within reach.
-    """
-
-    peer: str
-    lines: tuple[str, ...]
-    event: Event | None = None
-    typed: str | None = None
-
-
-Action = Send | ShowMessage | ShowNote
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer about one message to, or from, one target."""
-
-    target: str
-    verdict: Verdict
-    actions: tuple[Action, ...] = ()
-    text: str | None = None
+    nick: str
+    """As last seen."""
+    wanted: bool = False
+    """Our user has asked for something encrypted that is not there yet."""
+    asked: bool = False
+    """Our user has verified the peer by a question, which verifies the peer alone."""
+    question: str | None = None
+    """What the peer asked when it wanted to verify us."""
+    clock_failed: bool = False
 
 
 class IrcHost:
@@ -102,26 +70,27 @@ class IrcHost:
         account_for: Callable[[str], Account],
         sink: Callable[[Sequence[Action]], None],
         services: frozenset[str] = SERVICES,
+        memories_for: Callable[[str], Memories] = lambda network: RecentMemories(),
     ) -> None:
         """`client_name` is what the client calls the network; `account_for` takes its canonical name.
 
         `services` are folded nicks that are no persons, besides those that are named like it.
+        `memories_for` takes the canonical name too, and tells where the people there are remembered.
         """
         self._services = services
         self._client_name = client_name
         self._account_for = account_for
+        self._memories_for = memories_for
         self._sink = sink
         self._features = Features()
         self._nick = ""
         self._mask: str | None = None
         self._account: Account | None = None
         self._network = ""
-        self._names: dict[str, str] = {}
-        """The nick, as last seen, behind each key of a conversation."""
-        self._asked: set[str] = set()
-        """The keys of those whom our user has asked for an encrypted conversation that is not there yet."""
-        self._unticked: set[str] = set()
-        """The keys of conversations whose clock has failed."""
+        self._memories: Memories = RecentMemories()
+        self._prompts = Prompts()
+        self._peers: dict[str, _Peer] = {}
+        """By the keys of their conversations."""
 
     @property
     def network(self) -> str:
@@ -142,18 +111,12 @@ class IrcHost:
         network = network_name(features, self._client_name)
         same = network == self._network and features.casemapping == self._features.casemapping
         if self._account is None or not same:
-            account = self._account_for(network)
-            over = [
-                self._names[talk.peer]
-                for talk in self._account or ()
-                if talk.starting or talk.state is not MessageState.PLAINTEXT
-            ]
-            if over:
-                ended = SessionEnded(by_peer=True)
-                self._sink([ShowNote(nick, (_ELSEWHERE.format(nick),), ended) for nick in over])
-            self._account = account
-            for memory in (self._names, self._asked, self._unticked):
-                memory.clear()
+            account, memories = self._account_for(network), self._memories_for(network)
+            left = [action for talk in self._account or () for action in self._left_behind(talk)]
+            if left:
+                self._sink(left)
+            self._account, self._memories = account, memories
+            self._peers.clear()
         self._network, self._nick, self._features, self._mask = network, nick, features, mask
 
     def mask_changed(self, nick: str, mask: str | None) -> None:
@@ -188,25 +151,114 @@ class IrcHost:
         """Ask a peer for an encrypted conversation; in one, say what to do there instead."""
         if self.state(nick) is MessageState.ENCRYPTED:
             return self.status(nick)
-        return self._command(nick, Conversation.start)
+        return self.refresh(nick)
+
+    def refresh(self, nick: str) -> list[Action]:
+        """Ask a peer for fresh keys, or for an encrypted conversation if there is none."""
+        if self._account is not None and not self.policy(nick).versions:
+            return [ShowNote(nick, texts.status(nick, self.policy(nick), None))]
+        return self.do(nick, Conversation.start)
 
     def end(self, nick: str) -> list[Action]:
         """End the encrypted conversation with a peer, or the attempt to start one."""
         talk = self._find(self._recipient(nick).key)
         if talk is None or (talk.state is MessageState.PLAINTEXT and not talk.starting):
-            return self.status(nick)
-        return self._command(nick, Conversation.end)
+            nothing = f"There is nothing to end: the conversation with {nick} is not encrypted."
+            return [ShowNote(nick, (nothing,))]
+        return self.do(nick, Conversation.end, sends=False)
 
     def status(self, nick: str) -> list[Action]:
         """Tell how a conversation stands."""
         talk = self._find(self._recipient(nick).key)
-        state, starting = (talk.state, talk.starting) if talk else (MessageState.PLAINTEXT, False)
-        return [ShowNote(nick, texts.status(state, starting, talk.info if talk else None, nick))]
+        return [ShowNote(nick, texts.status(nick, self.policy(nick), talk))]
 
     def state(self, nick: str) -> MessageState:
         """Return the message state of the conversation with a peer."""
         talk = self._find(self._recipient(nick).key)
         return talk.state if talk else MessageState.PLAINTEXT
+
+    def policy(self, nick: str) -> Policy:
+        """Return the policy for a peer: the peer's own, or the account's."""
+        return self._policy(self._recipient(nick).key)
+
+    def memory(self, nick: str) -> PeerMemory:
+        """Return what is remembered of a peer."""
+        return self._memory(self._recipient(nick).key)
+
+    def talk(self, nick: str) -> Conversation | None:
+        """Return the conversation with a peer, to look at; None if there is none.
+
+        UsageError with a sentence for the user if there cannot be one.
+        """
+        recipient = self._recipient(nick)
+        if recipient.kind is not Target.PERSON:
+            raise UsageError(f"OTR works between two people, and {nick!r} is not one person.")
+        if self._account is None:
+            raise UsageError("Not connected yet: try again in a moment.")
+        return self._find(recipient.key)
+
+    def do(
+        self, nick: str, step: Callable[[Conversation], list[Event]], *, sends: bool = True
+    ) -> list[Action]:
+        """Do something in the conversation with a peer, as the user asked for it.
+
+        What `sends` lines of OTR is refused where the names before them leave no room for it.
+        """
+        recipient = self._recipient(nick)
+        try:
+            self.talk(nick)
+            if self._account is None:
+                return []
+            if sends:
+                self._require_room(recipient.nick)
+            talk = self._open(self._account, recipient)
+        except OtrcoreError as error:
+            return [ShowNote(nick, (str(error),))]
+        self._peers[recipient.key].wanted = True
+        return self._step(talk, partial(step, talk))
+
+    def ask(self, nick: str, question: str | None = None) -> list[Action]:
+        """Begin to verify a peer: ask our user for the secret first; UsageError as by `talk`."""
+        talk = self.talk(nick)
+        if talk is None or talk.state is not MessageState.ENCRYPTED:
+            return [ShowNote(nick, (_VERIFY_WHAT.format(nick),))]
+        if question is not None and len(question) > texts.MAX_QUESTION:
+            return [ShowNote(nick, (f"The question to {nick} is too long: ask a shorter one.",))]
+        asked = one_line(question) if question else None
+        return [self._prompts.open(talk.peer, nick, asked or None, by_peer=False)]
+
+    def answer(self, nick: str) -> list[Action]:
+        """Begin to answer a peer that verifies us: ask our user for the secret; UsageError as by `talk`."""
+        talk = self.talk(nick)
+        if talk is None or talk.state is not MessageState.ENCRYPTED:
+            return [ShowNote(nick, (_VERIFY_WHAT.format(nick),))]
+        if not talk.smp_waiting:
+            return [ShowNote(nick, (f"{nick} has asked nothing: /otr smp ask to ask {nick}.",))]
+        return [self._prompts.open(talk.peer, nick, self._peers[talk.peer].question, by_peer=True)]
+
+    def abort(self, nick: str) -> list[Action]:
+        """End a verification, or refuse one; UsageError as by `talk`."""
+        talk = self.talk(nick)
+        closing = self._prompts.close(talk.peer) if talk else ()
+        if talk is not None and talk.smp_running:
+            return [*closing, *self.do(nick, Conversation.smp_abort)]
+        nothing = f"{nick} was asked nothing." if closing else f"No verification with {nick} is under way."
+        return [*closing, ShowNote(nick, (nothing,))]
+
+    def secret(self, prompt: AskSecret, secret: str) -> list[Action]:
+        """Take the secret that was asked for; an empty one calls the verification off."""
+        key = self._prompts.take(prompt)
+        talk = self._find(key) if key is not None else None
+        if key is None or talk is None:
+            return [ShowNote(prompt.peer, (_NOT_ASKED,))]
+        peer = self._peers[key]
+        nick = peer.nick
+        if not secret:
+            return self.abort(nick) if prompt.by_peer else [ShowNote(nick, (f"{nick} was asked nothing.",))]
+        peer.asked = prompt.question is not None and not prompt.by_peer
+        if prompt.by_peer:
+            return self.do(nick, lambda talk: talk.smp_answer(secret))
+        return self.do(nick, lambda talk: talk.smp_start(secret, prompt.question))
 
     def nick_changed(self, old: str, new: str) -> None:
         """Follow somebody, perhaps ourselves, to another nick; the server vouches for the person."""
@@ -217,19 +269,19 @@ class IrcHost:
                 self._mask = f"{new}!{self._mask.partition('!')[2]}"
             return
         talk, other = self._find(old_key), self._find(new_key)
-        if other is not None and other is not talk and other.state is not MessageState.PLAINTEXT:
+        if other is not None and other is not talk and not other.idle:
             # Whoever had that nick is gone without our hearing of it.
             self._sink(self._step(other, other.lose))
-            if talk is None or talk.state is MessageState.PLAINTEXT:
+            nothing_moves = talk is None or talk.state is MessageState.PLAINTEXT
+            if nothing_moves and other.state is not MessageState.PLAINTEXT:
                 return
         if talk is not None and self._account is not None:
             self._account.rename(old_key, new_key)
-            del self._names[old_key]
-            self._names[new_key] = new
-            for keys in (self._asked, self._unticked):
-                if old_key in keys:
-                    keys.remove(old_key)
-                    keys.add(new_key)
+            self._peers[new_key] = self._peers.pop(old_key)
+            self._peers[new_key].nick = new
+            actions = [*self._prompts.move(old_key, new_key, new), *self._met_under(talk, old)]
+            if actions:
+                self._sink(actions)
 
     def gone(self, nick: str, reason: str) -> list[Action]:
         """Somebody is not on the network (any more): whoever comes under that nick next is somebody else."""
@@ -244,24 +296,20 @@ class IrcHost:
     @property
     def next_tick(self) -> float | None:
         """When `tick` is to be called next, by the account's clock; None for never."""
-        times = (talk.next_tick for talk in self._account or () if talk.peer not in self._unticked)
+        times = (talk.next_tick for talk in self._account or () if not self._peers[talk.peer].clock_failed)
         return min((time for time in times if time is not None), default=None)
 
     def tick(self) -> None:
         """Do what time asks for; the actions go to the sink."""
         for talk in self._account or ():
-            if talk.peer in self._unticked:
+            peer = self._peers.get(talk.peer)
+            if peer is None or peer.clock_failed:
                 continue
             # Taken back once it went well: a clock that fails would otherwise be due again at once, for ever.
-            self._unticked.add(talk.peer)
-            actions = self._step(talk, partial(self._tick, talk))
+            peer.clock_failed = True
+            actions = self._step(talk, partial(_tick, talk, peer))
             if actions:
                 self._sink(actions)
-
-    def _tick(self, talk: Conversation) -> list[Event]:
-        events = talk.tick()
-        self._unticked.discard(talk.peer)
-        return events
 
     def _incoming(self, sender: str, target: str, text: str, command: str) -> Decision:
         account = self._account
@@ -272,15 +320,14 @@ class IrcHost:
         if recipient is None or recipient.kind is not Target.PERSON:
             return Decision(sender, Verdict.PASS)
         talk = self._find(recipient.key)
+        requires = self._policy(recipient.key).require_encryption
         if command != "PRIVMSG" or addressed.payload in (Payload.ACTION, Payload.CTCP):
-            return _aside(sender, talk, command, addressed)
-        if talk is None and MARK not in text and TAG_BASE not in text:
+            plain = not requires and (talk is None or talk.state is MessageState.PLAINTEXT)
+            return _aside(sender, plain, command, addressed)
+        if talk is None and not requires and MARK not in text and TAG_BASE not in text:
             return Decision(sender, Verdict.PASS)
         talk = self._open(account, recipient)
         events = talk.receive(text)
-        if any(isinstance(event, SmpAsked) for event in events):
-            # Nobody here can be asked for a secret, and the peer should not wait for an answer.
-            events = [*events, *talk.smp_abort()]
         first = events[0] if events else None
         if isinstance(first, Received) and first.protection is Protection.PLAIN:
             verdict = Verdict.PASS if first.text == text else Verdict.REPLACE
@@ -289,37 +336,48 @@ class IrcHost:
 
     def _outgoing(self, recipient: Recipient, payload: Payload, text: str, command: str) -> Decision:
         name = recipient.name
-        talk = self._find(recipient.key)
-        if recipient.kind is not Target.PERSON or talk is None:
+        account, talk = self._account, self._find(recipient.key)
+        if recipient.kind is not Target.PERSON or account is None:
             return Decision(name, Verdict.PASS)
+        policy = self._policy(recipient.key)
         if command != "PRIVMSG" or payload is Payload.CTCP:
             # A CTCP in a notice is the client's own answer to one, nothing that anybody typed.
             automatic = command != "PRIVMSG" and payload is Payload.CTCP
-            if automatic or (talk.state is MessageState.PLAINTEXT and not talk.starting):
+            plain = talk is None or (talk.state is MessageState.PLAINTEXT and not talk.starting)
+            if automatic or (plain and not policy.require_encryption):
                 return Decision(name, Verdict.PASS)
             why = f"Not sent: notices and CTCP cannot be encrypted. Write to {name} in an ordinary message."
             return _refused(name, why, typed=_as_typed(payload, text))
-        self._require_room(name)
-        self._fit(talk, name)
-        events = talk.send(_as_typed(payload, text))
-        if any(isinstance(event, Transmit) and event.plain for event in events):
+        if talk is None and not policy.require_encryption and not self._offers(recipient.key, policy):
             return Decision(name, Verdict.PASS)
+        if talk is None:
+            talk = self._open(account, recipient)
+        self._fit(talk, name)
+        if talk.state is not MessageState.PLAINTEXT or talk.starting or policy.require_encryption:
+            self._require_room(name)
+        events = talk.send(_as_typed(payload, text), may_tag=payload is Payload.TEXT)
+        plain_line = next((event for event in events if isinstance(event, Transmit) and event.plain), None)
+        if plain_line is not None:
+            self._settle(talk)
+            tagged = plain_line.lines[0]
+            if payload is Payload.TEXT and tagged != text:
+                return Decision(name, Verdict.REPLACE, text=tagged)
+            return Decision(name, Verdict.PASS)
+        self._peers[talk.peer].wanted = True
         return Decision(name, Verdict.DROP, tuple(self._act(talk, events)))
 
-    def _command(self, nick: str, command: Callable[[Conversation], list[Event]]) -> list[Action]:
-        recipient = self._recipient(nick)
-        if recipient.kind is not Target.PERSON:
-            return [ShowNote(nick, (f"OTR works between two people, and {nick!r} is not one person.",))]
-        if self._account is None:
-            return [ShowNote(nick, ("Not connected yet: try again in a moment.",))]
-        try:
-            if command is not Conversation.end:
-                self._require_room(recipient.nick)
-            talk = self._open(self._account, recipient)
-        except OtrcoreError as error:
-            return [ShowNote(nick, (str(error),))]
-        self._asked.add(recipient.key)
-        return self._step(talk, partial(command, talk))
+    def _offers(self, key: str, policy: Policy) -> bool:
+        """Whether a plain text to somebody without a conversation may offer OTR."""
+        known = policy.send_tag is Tagging.KNOWN and bool(self._memory(key).versions)
+        return bool(policy.versions) and (known or policy.send_tag is Tagging.EVERYBODY)
+
+    def _memory(self, key: str) -> PeerMemory:
+        talk = self._find(key)
+        return talk.memory if talk is not None else self._memories.load(key)
+
+    def _policy(self, key: str) -> Policy:
+        account = self._account.policy if self._account is not None else DEFAULT
+        return self._memory(key).policy or account
 
     def _recipient(self, nick: str) -> Recipient:
         """Return whom a command means; a list of targets is nobody."""
@@ -328,11 +386,13 @@ class IrcHost:
 
     def _step(self, talk: Conversation, step: Callable[[], list[Event]]) -> list[Action]:
         """Let a conversation do something, so that whatever goes wrong in it stays there."""
-        nick = self._names[talk.peer]
+        nick = self._peers[talk.peer].nick
         try:
             self._fit(talk, nick)
             return self._act(talk, step())
         except OtrcoreError as error:
+            self._peers[talk.peer].wanted &= talk.starting
+            self._settle(talk)
             return [ShowNote(nick, (str(error),))]
         # A bug over one conversation must not keep the others from ending, or from hearing the clock.
         except Exception as error:
@@ -350,26 +410,38 @@ class IrcHost:
         """Return the conversation; a new one may cost one that has come to nothing, if there are too many."""
         key = recipient.key
         if key not in account and len(account) >= MAX_CONVERSATIONS:
-            unwanted = (
-                talk
-                for talk in account
-                if talk.state is MessageState.PLAINTEXT and talk.peer not in self._asked
-            )
-            spare = next(unwanted, None)
-            if spare is None:
-                raise OtrcoreError("Too many encrypted conversations: end one of them first.")
-            self._forget(spare)
-        self._names[key] = recipient.nick
-        talk = account.conversation(key)
+            self._forget(self._spare(account))
+        self._peers.setdefault(key, _Peer(recipient.nick)).nick = recipient.nick
+        talk = account.conversation(key, self._memories.load(key))
         self._fit(talk, recipient.nick)
         return talk
+
+    def _spare(self, account: Account) -> Conversation:
+        """Return a conversation that nobody would miss."""
+        idle = (talk for talk in account if talk.idle)
+        unwanted = (
+            talk
+            for talk in account
+            if talk.state is MessageState.PLAINTEXT and not talk.held and not self._peers[talk.peer].wanted
+        )
+        spare = next(idle, None) or next(unwanted, None)
+        if spare is None:
+            raise UsageError("Too many encrypted conversations: end one of them first.")
+        return spare
 
     def _forget(self, talk: Conversation) -> None:
         if self._account is not None:
             self._account.forget(talk.peer)
-        self._names.pop(talk.peer, None)
-        self._asked.discard(talk.peer)
-        self._unticked.discard(talk.peer)
+        self._peers.pop(talk.peer, None)
+        self._prompts.close(talk.peer)
+
+    def _settle(self, talk: Conversation) -> None:
+        """Forget a conversation in which nothing is left to go on with.
+
+        One that has offered OTR is kept, as the answer tells whether to offer it again.
+        """
+        if talk.idle and talk.offer not in (Offer.SENT, Offer.REJECTED):
+            self._forget(talk)
 
     def _fit(self, talk: Conversation, nick: str) -> None:
         talk.line_limit = max(SMALLEST_LINE_LIMIT, text_limit(self._nick, self._mask, nick))
@@ -381,12 +453,12 @@ class IrcHost:
             )
 
     def _act(self, talk: Conversation, events: Sequence[Event]) -> list[Action]:
-        """Turn events into actions; a conversation that has nothing to remember is forgotten."""
-        nick = self._names[talk.peer]
-        if any(isinstance(event, SessionOpened | SessionEnded | HandshakeFailed) for event in events):
-            self._asked.discard(talk.peer)
-        if talk.idle:
-            self._forget(talk)
+        """Turn events into actions; a conversation that has nothing to go on with is forgotten."""
+        peer = self._peers[talk.peer]
+        nick, standing = peer.nick, texts.Standing.of(talk, asked=peer.asked)
+        if not talk.starting:
+            peer.wanted = False
+        superseded = any(isinstance(event, SmpAsked) for event in events)
         actions: list[Action] = []
         for event in events:
             match event:
@@ -396,11 +468,60 @@ class IrcHost:
                     is_action = text.startswith(ACTION_PREFIX)
                     shown = text.removeprefix(ACTION_PREFIX) if is_action else text
                     actions.append(ShowMessage(nick, display_lines(shown), protection, is_action))
+                case MemoryChanged(memory):
+                    actions += self._remember(talk.peer, memory)
+                case SmpAborted(SmpEnd.HERE) if superseded:
+                    pass  # not by our user: the newer question has taken its place
                 case _:
-                    lines = texts.explain(event, nick, talk.state)
+                    lines = texts.explain(event, nick, standing)
                     typed = event.text if isinstance(event, NotSent) else None
                     if lines:
                         actions.append(ShowNote(nick, lines, event, typed))
+            actions += self._prompting(talk.peer, peer, event, superseded)
+        self._settle(talk)
+        return actions
+
+    def _prompting(self, key: str, peer: _Peer, event: Event, superseded: bool) -> Sequence[Action]:
+        """Keep what our user is asked for in step with what the secret would be used for."""
+        match event:
+            case SmpAsked(question):
+                peer.question = texts.shown_question(question) if question else None
+                if key in self._prompts:
+                    return [self._prompts.open(key, peer.nick, peer.question, by_peer=True)]
+            case SessionOpened() | SessionEnded():
+                return self._prompts.close(key)
+            case SmpAborted() if not superseded:
+                return self._prompts.close(key)
+        return ()
+
+    def _remember(self, key: str, memory: PeerMemory) -> list[Action]:
+        try:
+            self._memories.store(key, merged(self._memories.load(key), memory))
+        except OtrcoreError as error:
+            return [ShowNote(self._peers[key].nick, (str(error),))]
+        return []
+
+    def _met_under(self, talk: Conversation, old: str) -> list[Action]:
+        """Follow a conversation to another nick, under which somebody may be known already."""
+        key, nick, known = talk.peer, self._peers[talk.peer].nick, self._memories.load(talk.peer)
+        actions = self._remember(key, talk.memory)
+        # Without versions nothing is read as OTR, which would break what runs.
+        if known.policy is not None and known.policy != talk.memory.policy and known.policy.versions:
+            actions += self._step(talk, partial(talk.set_policy, known.policy))
+        info = talk.info
+        if info is not None and known.last is not None and not known.knows(info.their_fingerprint):
+            actions.append(ShowNote(nick, (_OTHER_PERSON.format(nick, old, known.last),)))
+        return actions
+
+    def _left_behind(self, talk: Conversation) -> list[Action]:
+        """Tell what is over with a conversation on a network that we are not on any more."""
+        nick = self._peers[talk.peer].nick
+        actions: list[Action] = [*self._prompts.close(talk.peer)]
+        if talk.starting or talk.state is not MessageState.PLAINTEXT:
+            actions.append(ShowNote(nick, (_ELSEWHERE.format(nick),), SessionEnded(by_peer=True)))
+        waiting = [event.text for event in talk.lose() if isinstance(event, NotSent)]
+        for text in (*waiting, *talk.drop_held()):
+            actions.append(ShowNote(nick, (f"Not sent to {nick}, who is on another network.",), typed=text))
         return actions
 
     def _is_own(self, nick: str) -> bool:
@@ -410,6 +531,15 @@ class IrcHost:
 _ELSEWHERE = (
     "This is another network than before: the encrypted conversation with {} is over. "
     "What you type goes out unencrypted."
+)
+_OTHER_PERSON = (
+    "WARNING: {0}, who was {1} until now, has another key than the {0} whom you know ({2}): "
+    "say nothing secret before you are sure who it is."
+)
+_VERIFY_WHAT = "Verifying {} needs an encrypted conversation: /otr start first."
+_NOT_ASKED = (
+    "That secret is not asked for any more: it was neither used nor kept. "
+    "/otr status tells how the conversation stands."
 )
 _BROKEN = "Not {}, because of an error inside OTR ({}): please report it."
 
@@ -441,9 +571,9 @@ def _refused(name: str, why: str, typed: str | None = None) -> Decision:
     return Decision(name, Verdict.DROP, (ShowNote(name, (why,), typed=typed),))
 
 
-def _aside(sender: str, talk: Conversation | None, command: str, addressed: Addressed) -> Decision:
-    """Notices and CTCP never carry OTR; inside an encrypted conversation they are told apart from it."""
-    if talk is None or talk.state is MessageState.PLAINTEXT or addressed.payload is Payload.CTCP:
+def _aside(sender: str, plain: bool, command: str, addressed: Addressed) -> Decision:
+    """Notices and CTCP never carry OTR; where encryption is expected they are told apart from it."""
+    if plain or addressed.payload is Payload.CTCP:
         return Decision(sender, Verdict.PASS)
     shown = ShowMessage(
         sender,
@@ -453,3 +583,9 @@ def _aside(sender: str, talk: Conversation | None, command: str, addressed: Addr
         is_notice=command != "PRIVMSG",
     )
     return Decision(sender, Verdict.DROP, (shown,))
+
+
+def _tick(talk: Conversation, peer: _Peer) -> list[Event]:
+    events = talk.tick()
+    peer.clock_failed = False
+    return events

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from ..account import Account
 from ..errors import OtrcoreError
 from ..model import Fingerprint, MessageState
+from .actions import Action, AskSecret, CloseSecret, Send, ShowMessage, ShowNote, Verdict
+from .commands import OTR, Table
 from .connection import Connection, IncomingMessage
 from .dial import ServerAddress
-from .host import Action, IrcHost, Send, ShowMessage, ShowNote, Verdict
+from .host import IrcHost
 from .lines import one_line, split_text, text_limit
 from .pacing import Pace
 
@@ -45,6 +47,15 @@ class Screen(Protocol):
     def show(self, action: ShowMessage | ShowNote) -> None:
         """What the OTR host wants shown."""
 
+    def ask_secret(self, prompt: AskSecret) -> None:
+        """Ask the user for a secret, and hand it to `Runner.secret`; AskSecret tells what a number means."""
+
+    def close_secret(self, prompt: AskSecret) -> None:
+        """The secret is of no use any more."""
+
+    def renamed(self, old: str, new: str) -> None:
+        """Somebody else has another nick now."""
+
     def disconnected(self, reason: str) -> None:
         """The connection is lost."""
 
@@ -60,12 +71,14 @@ class Runner:
         account_for: Callable[[str], Account],
         *,
         realname: str,
+        commands: Table = OTR,
         pace: Pace = Pace.DEFAULT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """ValueError for a nick that cannot be sent.  `clock` must be the accounts' too."""
         self._screen = screen
         self._clock = clock
+        self._commands = commands
         self._host = IrcHost(address.host, account_for, self._do)
         self._connection = Connection(
             address, nick, self, realname=realname, username="otrcore", pace=pace, clock=clock
@@ -119,13 +132,21 @@ class Runner:
         """Send a text to a nick, protected as the conversation asks."""
         text = one_line(text)
         for decision in self._host.outgoing(target, text):
-            if decision.verdict is Verdict.PASS:
-                self._send_plain(decision.target, text)
+            if decision.verdict is not Verdict.DROP:
+                self._send_plain(decision.target, text if decision.text is None else decision.text)
             self._do(decision.actions, typed=text)
 
     def act(self, target: str, text: str) -> None:
         """Send what `/me` sends."""
         self.say(target, f"{CTCP_FRAME}ACTION {text}{CTCP_FRAME}")
+
+    def command(self, nick: str, typed: str) -> None:
+        """Do what stands behind `/otr`."""
+        self._do(self._commands.run(self._host, nick, typed))
+
+    def secret(self, prompt: AskSecret, secret: str) -> None:
+        """Hand over the secret that was asked for; an empty one calls it off."""
+        self._do(self._host.secret(prompt, secret))
 
     def start(self, nick: str) -> None:
         """Ask for an encrypted conversation."""
@@ -160,7 +181,7 @@ class Runner:
                 if isinstance(action, Send):
                     self._connection.send(action.target, action.lines, paced=False)
                 else:
-                    self._screen.show(action)
+                    self._show(action)
         self._connection.quit(reason)
 
     def ready(self) -> None:
@@ -184,6 +205,8 @@ class Runner:
 
     def nick_changed(self, old: str, new: str) -> None:
         """Let conversations follow."""
+        if new != self._connection.nick:
+            self._screen.renamed(old, new)
         self._host.nick_changed(old, new)
 
     def gone(self, nick: str, reason: str) -> None:
@@ -214,9 +237,17 @@ class Runner:
     def _do(self, actions: Sequence[Action], typed: str | None = None) -> None:
         for action in actions:
             if not isinstance(action, Send):
-                self._screen.show(action)
+                self._show(action)
             elif not self._connection.send(action.target, action.lines):
                 self._not_sent(action.target, typed, self._hindrance())
+
+    def _show(self, action: ShowMessage | ShowNote | AskSecret | CloseSecret) -> None:
+        if isinstance(action, AskSecret):
+            self._screen.ask_secret(action)
+        elif isinstance(action, CloseSecret):
+            self._screen.close_secret(action.prompt)
+        else:
+            self._screen.show(action)
 
     def _hindrance(self) -> str:
         why = "too much is waiting to be sent" if self._connection.connected else "there is no connection"

@@ -81,11 +81,10 @@ class Verification(Generic[E]):
         return Step((self._records.write(2, message),), (SmpProgress(50),))
 
     def abort(self) -> Step:
-        """End the run that is under way, if any, on both sides."""
-        if not self.running:
-            return Step()
+        """End the run that is under way; the peer is told in all cases, as its side may hang."""
+        events = (SmpAborted(SmpEnd.HERE),) if self.running else ()
         self._state = Expect1()
-        return Step((self._records.abort,), (SmpAborted(SmpEnd.HERE),))
+        return Step((self._records.abort,), events)
 
     def renounce(self) -> Step:
         """Tell the peer to give up a run that was begun in an earlier session: it could only fail here."""

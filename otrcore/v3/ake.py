@@ -10,6 +10,14 @@ One frozen value per authentication state owns what that state knows.  A message
 does not verify changes nothing: the specification's prose would reset the state, which
 let anybody stop an exchange; its table says "ignore", and libotr does.
 
+Instances.  An exchange is with one instance of the peer.  The Commit that goes to all
+of them at once is an exchange of its own, which only ever waits for a D-H Key; whoever
+answers gets a `fork` of it.
+
+Loss.  An exchange without progress is helped on: the initiator sends a fresh Commit, as a
+responder that has finished ignores a repeated Reveal Signature; the responder repeats
+its D-H Key, which the initiator answers with the same Reveal Signature again.
+
 Crossing starts.  When both sides have sent a Commit, the higher hash wins, and the
 winner's side ignores the other's Commit and repeats its own.  The loser keeps its own
 Commit as *yielded*: clients that keep no such memory exist, with which the plain rule
@@ -59,9 +67,14 @@ OUR_KEYID = 1
 LIFETIME = 60.0
 """Seconds after which an exchange without progress is given up and its secrets are wiped."""
 
-QUIET = 10.0
-"""Seconds without progress before another start may throw away an exchange that the peer takes part in;
-otherwise a flood of queries could keep it from ever finishing.  A start within that time is remembered."""
+INITIATOR_RETRIES = 30.0
+RESPONDER_RETRIES = 40.0
+"""Seconds without progress after which either side helps on; not the same, lest both do at once.  Clients
+that pace their lines, as IRC servers want it, may well take 10 seconds for a message in fragments."""
+
+MAX_RETRIES = 2
+"""How often that happens between a start and its end, and without progress only once: where the same
+message is lost each time, as on a way that cuts long lines, both would otherwise try for ever."""
 
 RESUME_AFTER = {VERSION_2: 0.0, VERSION_3: 5.0}
 """Seconds that the winner of a crossing has for its Reveal Signature.  In version 2 none: libotr never
@@ -86,10 +99,14 @@ class OwnCommit:
 
 @dataclass(frozen=True, slots=True)
 class Yielded:
-    """Our Commit that lost against the peer's; `answer` is a D-H Key that came for it all the same."""
+    """Our Commit that lost against the peer's; `answer` is a D-H Key that came for it all the same.
+
+    From `resume` on we act on such an answer; from `expires` on the Commit is of no use any more.
+    """
 
     commit: OwnCommit
-    until: float
+    resume: float
+    expires: float
     answer: DhKey | None = None
 
 
@@ -131,17 +148,32 @@ _NONE = AuthStateNone()
 
 
 class Ake:
-    """The exchange with one peer, from any start to a channel; then it is ready for the next."""
+    """The exchange with one instance of a peer, from any start to a channel; then ready for the next."""
 
-    __slots__ = ("_asked_again", "_identity", "_own_tag", "_random", "_touched", "_version", "state")
+    __slots__ = (
+        "_identity",
+        "_own_tag",
+        "_random",
+        "_retried",
+        "_retries",
+        "_their_tag",
+        "_touched",
+        "_version",
+        "state",
+    )
 
-    def __init__(self, version: int, identity: Identity, own_tag: int, random: Random) -> None:
+    def __init__(
+        self, version: int, identity: Identity, own_tag: int, random: Random, their_tag: int = ANY_INSTANCE
+    ) -> None:
         self._version = version
         self._identity = identity
         self._own_tag = ANY_INSTANCE if version == VERSION_2 else own_tag
+        self._their_tag = their_tag
         self._random = random
         self._touched = 0.0
-        self._asked_again = False
+        self._retries = 0
+        self._retried = False
+        """Since the last progress."""
         self.state: AuthState = _NONE
 
     @property
@@ -150,57 +182,79 @@ class Ake:
         return not isinstance(self.state, AuthStateNone)
 
     @property
+    def answered(self) -> float | None:
+        """When the peer last took part in the exchange that is under way; None if it has not yet."""
+        taking_part = isinstance(self.state, AwaitingRevealSignature | AwaitingSignature)
+        return self._touched if taking_part else None
+
+    @property
     def deadline(self) -> float | None:
         """When `tick` has something to do, None if never."""
         match self.state:
             case AuthStateNone():
                 return None
-            case AwaitingRevealSignature(yielded=Yielded(until=until, answer=DhKey())):
-                return min(until, self._patience_ends)
+            case AwaitingRevealSignature(yielded=Yielded(resume=resume, answer=DhKey())):
+                return min(resume, self._patience_ends)
+            case AwaitingRevealSignature(yielded=Yielded(expires=expires)):
+                return min(expires, self._patience_ends)
             case _:
                 return self._patience_ends
 
     @property
     def _patience_ends(self) -> float:
-        return self._touched + (QUIET if self._asked_again else LIFETIME)
+        if self._retried or self._retries >= MAX_RETRIES:
+            return self._touched + LIFETIME
+        responding = isinstance(self.state, AwaitingRevealSignature)
+        return self._touched + (RESPONDER_RETRIES if responding else INITIATOR_RETRIES)
+
+    def fork(self, their_tag: int) -> Ake:
+        """Return an exchange in the same state with one instance, which has answered a Commit to all."""
+        forked = Ake(self._version, self._identity, self._own_tag, self._random, their_tag)
+        forked.state, forked._touched = self.state, self._touched
+        forked._retries, forked._retried = self._retries, self._retried
+        return forked
 
     def cancel(self) -> None:
         """Back to AUTHSTATE_NONE, without a word to the peer."""
-        self._leave()
-
-    def _leave(self) -> None:
         self.state = _NONE
-        self._asked_again = False
+        self._retries = 0
 
     def start(self, now: float) -> Outcome:
         """Send a D-H Commit; while one is unanswered, the same again: its hash decides a crossing."""
-        match self.state:
-            case AwaitingDhKey(commit=commit):
-                pass
-            case AwaitingRevealSignature() | AwaitingSignature() if now < self._touched + QUIET:
-                self._asked_again = True
-                return NOTHING
-            case _:
-                commit = self._commit()
+        commit = self.state.commit if isinstance(self.state, AwaitingDhKey) else self._commit()
+        self._retries = 0
         return self._enter(AwaitingDhKey(commit), now, reply=commit.message)
 
     def tick(self, now: float) -> Outcome:
-        """Give up after LIFETIME, or start anew after QUIET if that was asked for in the meantime.
+        """Help on what has made no progress, and give it up at the end of its LIFETIME.
 
         Where the winner of a crossing stays silent, go on as initiator.
         """
         deadline = self.deadline
         if deadline is None or now < deadline:
             return NOTHING
-        if now < self._patience_ends:
-            match self.state:
-                case AwaitingRevealSignature(yielded=Yielded(commit, _, DhKey() as answer)):
-                    return self._reveal(commit, answer, now)
-        if self._asked_again:
-            return self.start(now)
-        unanswered = isinstance(self.state, AwaitingDhKey)
-        self._leave()
-        return Outcome(failed=HandshakeEnd.NO_ANSWER if unanswered else HandshakeEnd.INCOMPLETE)
+        if now >= self._touched + LIFETIME:
+            unanswered = isinstance(self.state, AwaitingDhKey)
+            self.cancel()
+            return Outcome(failed=HandshakeEnd.NO_ANSWER if unanswered else HandshakeEnd.INCOMPLETE)
+        match self.state:
+            case AwaitingRevealSignature(yielded=Yielded(expires=expires)) if now >= expires:
+                self.state = replace(self.state, yielded=None)
+                return self.tick(now)
+            case AwaitingRevealSignature(yielded=Yielded(commit, answer=DhKey() as answer)):
+                return self._reveal(commit, answer, now)
+        return self._retry(now)
+
+    def _retry(self, now: float) -> Outcome:
+        if isinstance(self.state, AwaitingRevealSignature):
+            reply = self.state.reply
+            outcome = Outcome(replies=(reply.serialise(),), steps=_steps(None, reply))
+        else:
+            commit = self._commit()
+            outcome = self._enter(AwaitingDhKey(commit), now, reply=commit.message)
+        self._retried = True
+        self._retries += 1
+        return outcome
 
     @property
     def sent(self) -> frozenset[int | bytes]:
@@ -219,7 +273,7 @@ class Ake:
         self, raw: bytes, header: Header, now: float, elsewhere: frozenset[int | bytes] = frozenset()
     ) -> Outcome:
         """Take a message by the table of the specification; PeerError, and the state is unchanged."""
-        message = parse(raw)
+        message = parse(raw, header)
         state = self.state
         match state, message:
             case _, DataMessage():
@@ -242,17 +296,20 @@ class Ake:
 
             # Both have sent a Commit: the higher hash, as a big-endian number, wins.
             case AwaitingDhKey(commit=own), DhCommit() if own.message.hashed_gx > message.hashed_gx:
-                return _repeat(message, own.message)
+                # To this instance only: another may have gone on with its own Commit in the meantime.
+                directed = replace(own.message.header, receiver_tag=self._their_tag)
+                return _repeat(message, replace(own.message, header=directed))
             case AwaitingDhKey(commit=own), DhCommit():
-                return self._answer(message, now, Yielded(own, now + RESUME_AFTER[self._version]))
+                kept = Yielded(own, now + RESUME_AFTER[self._version], now + LIFETIME)
+                return self._answer(message, now, kept)
 
             # The Commit that we answered, once more, or another in its place: the same D-H Key.
             case AwaitingRevealSignature(commit=old), DhCommit() if old == message:
                 return _repeat(message, state.reply)
-            case AwaitingRevealSignature(commit=old), DhCommit() if (
-                old.header.sender_tag == header.sender_tag
-            ):
-                return self._enter(replace(state, commit=message), now, took=message, reply=state.reply)
+            case AwaitingRevealSignature(yielded=yielded), DhCommit():
+                useful = yielded if yielded and now < yielded.expires else None
+                replaced = replace(state, commit=message, yielded=useful)
+                return self._enter(replaced, now, took=message, reply=state.reply)
             case _, DhCommit():
                 return self._answer(message, now, None)
 
@@ -261,23 +318,13 @@ class Ake:
             # The same D-H Key again: our Reveal Signature was lost.  Another one is not ours.
             case AwaitingSignature(answer=answer), DhKey() if answer == message:
                 return _repeat(message, state.reply)
-            # The instance that won answers our Commit all the same: wait whether it goes on with its own.
-            case AwaitingRevealSignature(commit=old, yielded=Yielded() as yielded), DhKey() if (
-                old.header.sender_tag == header.sender_tag
-            ):
+            # The winner answers our Commit all the same: wait whether it goes on with its own.
+            case AwaitingRevealSignature(yielded=Yielded() as yielded), DhKey() if now < yielded.expires:
                 return self._hold(state, yielded, message, now)
-            # Another instance knows of no other Commit than ours.
-            case AwaitingRevealSignature(keys=keys, yielded=Yielded(commit=own)), DhKey():
-                _check_public(message.gy, keys)
-                return self._reveal(own, message, now)
 
-            case AwaitingRevealSignature(commit=old), RevealSignature() if (
-                old.header.sender_tag == header.sender_tag
-            ):
+            case AwaitingRevealSignature(), RevealSignature():
                 return self._finish_as_responder(state, message)
-            case AwaitingSignature(answer=answer), Signature() if (
-                answer.header.sender_tag == header.sender_tag
-            ):
+            case AwaitingSignature(), Signature():
                 return self._finish_as_initiator(state, message)
 
             case _:
@@ -290,14 +337,14 @@ class Ake:
         outcome = Outcome(replies=(reply.serialise(),), steps=_steps(took, reply))
         self.state = state
         self._touched = now
-        self._asked_again = False
+        self._retried = False
         return outcome
 
     def _commit(self) -> OwnCommit:
         keys = DhKeyPair.generate(self._random)
         r = Secret(self._random("r", R_BYTES))
         gx = codec.mpi(keys.public)
-        header = Header(self._version, MessageType.DH_COMMIT, self._own_tag, ANY_INSTANCE)
+        header = Header(self._version, MessageType.DH_COMMIT, self._own_tag, self._their_tag)
         return OwnCommit(keys, r, DhCommit(header, aes_ctr(r, 0, gx), hashlib.sha256(gx).digest()))
 
     def _answer(self, commit: DhCommit, now: float, yielded: Yielded | None) -> Outcome:
@@ -310,7 +357,7 @@ class Ake:
     def _hold(self, state: AwaitingRevealSignature, yielded: Yielded, answer: DhKey, now: float) -> Outcome:
         """Keep a D-H Key for our yielded Commit; use it once the winner has been silent too long."""
         _check_public(answer.gy, yielded.commit.keys, state.keys)
-        if now >= yielded.until:
+        if now >= yielded.resume:
             return self._reveal(yielded.commit, answer, now)
         self.state = replace(state, yielded=replace(yielded, answer=answer))
         return NOTHING
@@ -375,7 +422,7 @@ class Ake:
             steps=_steps(took, reply),
             channel=DataChannel(ratchet, info, self._own_tag),
         )
-        self._leave()
+        self.cancel()
         return outcome
 
     def _sign(self, own: int, theirs: int, m1: Secret, c: Secret, m2: Secret) -> tuple[bytes, bytes]:

@@ -10,6 +10,7 @@ from ..crypto.cipher import aes_ctr
 from ..crypto.hashes import mac_sha1, same
 from ..crypto.modp import is_public
 from ..crypto.random import Random
+from ..crypto.secret import Secret
 from ..errors import MalformedMessage, PeerError, Reason
 from ..model import SessionInfo
 from ..protocols import Plaintext
@@ -24,7 +25,7 @@ from .smp import ModpGroup, SmpRecords, compared
 
 
 class DataChannel:
-    """One encrypted conversation of version 3."""
+    """One encrypted conversation of version 2 or 3."""
 
     __slots__ = ("_info", "_own_tag", "_ratchet")
 
@@ -59,6 +60,10 @@ class DataChannel:
         pair.sent = counter
         return authenticated + mac_sha1(pair.sending.mac, authenticated) + codec.data(ratchet.take_revealed())
 
+    def extra_key(self) -> Secret:
+        """Return the extra symmetric key of the keys that the next message is made with."""
+        return self._ratchet.sending_pair().extra
+
     def encrypt_last(self, tlvs: Sequence[Tlv]) -> bytes:
         """Return the message after which nothing is accepted, so that it reveals every used MAC key."""
         self._ratchet.retire()
@@ -70,10 +75,10 @@ class DataChannel:
         Only the mark that a MAC key was used is set before everything is checked: the key
         has verified something, so it must be revealed whatever comes of the message.
         """
-        message = parse(raw)
+        message = parse(raw, header)
         if not isinstance(message, DataMessage):
             raise MalformedMessage("not a data message")
-        if header.sender_tag != self._info.their_instance_tag:
+        if (header.version, header.sender_tag) != (self._info.version, self._info.their_instance_tag):
             raise PeerError(Reason.OTHER_INSTANCE)
         pair = self._ratchet.receiving_pair(message.sender_keyid, message.recipient_keyid)
         authenticated = raw[: len(raw) - MAC_BYTES - 4 - len(message.old_mac_keys)]
@@ -87,7 +92,7 @@ class DataChannel:
         plaintext = aes_ctr(pair.receiving.aes, message.counter, message.encrypted)
         self._ratchet.rotate(message.sender_keyid, message.recipient_keyid, message.next_dh)
         pair.received = message.counter
-        return Plaintext(*tlv.split(plaintext))
+        return Plaintext(*tlv.split(plaintext), pair.extra)
 
     def verification(self, random: Random) -> Verification[mpz]:
         """Return an idle SMP for this conversation."""

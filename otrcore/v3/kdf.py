@@ -56,6 +56,11 @@ def session_keys(shared_secret: Secret, ours_is_larger: bool) -> tuple[Direction
     return _direction(sending, secbytes), _direction(receiving, secbytes)
 
 
+def extra_key(shared_secret: Secret) -> Secret:
+    """Derive the extra symmetric key, 32 bytes (v3, "Extra symmetric key")."""
+    return Secret(hashlib.sha256(b"\xff" + _secbytes(shared_secret)).digest())
+
+
 def _direction(byte: int, secbytes: bytes) -> DirectionKeys:
     aes = Secret(hashlib.sha1(bytes((byte,)) + secbytes).digest()[:KEY_BYTES])
     return DirectionKeys(aes, Secret(hashlib.sha1(aes).digest()))

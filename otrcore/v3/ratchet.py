@@ -17,7 +17,7 @@ from ..crypto.modp import DhKeyPair
 from ..crypto.random import Random
 from ..crypto.secret import Secret
 from ..errors import PeerError, Reason
-from .kdf import DirectionKeys, session_keys
+from .kdf import DirectionKeys, extra_key, session_keys
 
 MAX_KEYID = 2**32 - 1
 MAX_COUNTER = 2**64 - 1
@@ -33,6 +33,7 @@ class Pair:
 
     sending: DirectionKeys
     receiving: DirectionKeys
+    extra: Secret
     sent: int = 0
     received: int = 0
     mac_used: bool = False
@@ -150,4 +151,4 @@ class Ratchet:
 
 
 def _pair(ours: DhKeyPair, theirs: int, shared_secret: Secret) -> Pair:
-    return Pair(*session_keys(shared_secret, ours.public > theirs))
+    return Pair(*session_keys(shared_secret, ours.public > theirs), extra_key(shared_secret))

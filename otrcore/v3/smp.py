@@ -9,18 +9,15 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from gmpy2 import invert, mpz, powmod, powmod_sec
+from gmpy2 import invert, mpz, powmod_sec
 
-from ..crypto.modp import GENERATOR, PRIME, is_public
+from ..crypto.modp import GENERATOR, ORDER, PRIME, is_public, public_power
 from ..crypto.random import Random
 from ..errors import MalformedMessage, PeerError, Reason
 from ..model import Fingerprint
 from ..wire import codec
 from ..wire.codec import Reader
 from ..wire.tlv import Tlv
-
-ORDER = (PRIME - 1) // 2
-"""Order of the subgroup of the generator: the prime is a safe one."""
 
 _BYTES = 192
 _CHALLENGE_BITS = 256
@@ -41,7 +38,7 @@ class ModpGroup:
         """Return the product of bases to public exponents."""
         product = mpz(1)
         for base, exponent in factors:
-            product = product * powmod(base, exponent, _PRIME) % _PRIME
+            product = product * public_power(base, exponent) % _PRIME
         return product
 
     def multiply(self, left: mpz, right: mpz) -> mpz:

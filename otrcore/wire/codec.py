@@ -6,10 +6,14 @@ allocated on a peer's word.
 
 from __future__ import annotations
 
+import struct
+
 from ..errors import MalformedMessage
 
 CTR_BYTES = 8
 MAC_BYTES = 20
+
+_INT = struct.Struct(">I")
 
 
 class Reader:
@@ -39,8 +43,13 @@ class Reader:
         return int.from_bytes(self.take(2), "big")
 
     def integer(self) -> int:
-        """Return an INT."""
-        return int.from_bytes(self.take(4), "big")
+        """Return an INT.  One stands before nearly every field, so it is read where it lies."""
+        try:
+            value: int = _INT.unpack_from(self._data, self._at)[0]
+        except struct.error as error:
+            raise MalformedMessage("a number is cut off") from error
+        self._at += _INT.size
+        return value
 
     def data(self) -> bytes:
         """Return the content of a DATA."""

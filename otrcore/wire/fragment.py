@@ -12,6 +12,9 @@ MAX_PIECES = 65535
 MAX_TOTAL = 64 * 1024
 """Characters that a reassembled message may have; no client of ours sends more than about 44,000."""
 
+MAX_PARTIALS = 8
+"""Messages of one peer that are put together at once: one for each of its clients."""
+
 _JOINED_AT = 64
 """Pieces that are held apart: thousands of tiny ones would take far more memory than their text."""
 
@@ -81,37 +84,34 @@ def cut(message: str, limit: int | None, header: Header) -> tuple[str, ...]:
 
 
 class Reassembler:
-    """One partial message of one sender; pieces come in order or not at all.
+    """Partial messages of one peer, one for each of its instances; pieces come in order or not at all.
 
     Plain text in between drops nothing: libotr keeps the partial too, and on IRC a
     notice of the server or a line typed elsewhere may well fall between two pieces.
     """
 
-    __slots__ = ("_count", "_index", "_pieces", "_sender", "_size", "_touched")
+    __slots__ = ("_partials",)
 
     def __init__(self) -> None:
-        self._forget()
-
-    def _forget(self) -> None:
-        self._pieces: list[str] = []
-        self._size = self._index = self._count = 0
-        self._sender: int | None = None
-        self._touched = 0.0
+        self._partials: dict[int | None, Partial] = {}
+        """By the sender's instance tag, the one that got a piece last at the end."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing is being put together."""
-        return not self._pieces
+        return not self._partials
 
     @property
     def expires(self) -> float | None:
-        """When the partial message is given up, None if there is none."""
-        return self._touched + LIFETIME if self._pieces else None
+        """When the next partial message is given up, None if there is none."""
+        first = next(iter(self._partials.values()), None)
+        return first.touched + LIFETIME if first else None
 
     def expire(self, now: float) -> None:
-        """Give up a partial message that has waited too long."""
-        if self._pieces and now >= self._touched + LIFETIME:
-            self._forget()
+        """Give up partial messages that have waited too long."""
+        for sender, partial in tuple(self._partials.items()):
+            if now >= partial.touched + LIFETIME:
+                del self._partials[sender]
 
     def add(self, fragment: Fragment, now: float) -> str | None:
         """Take one piece; return the whole message after its last; PeerError if it grew too large.
@@ -120,26 +120,40 @@ class Reassembler:
         makes everything so far useless.
         """
         self.expire(now)
+        sender = fragment.sender_tag
+        partial = self._partials.pop(sender, None)
         if fragment.index == 1:
-            self._forget()
-            self._count, self._sender = fragment.count, fragment.sender_tag
-        elif (fragment.index, fragment.count, fragment.sender_tag) != (
-            self._index + 1,
-            self._count,
-            self._sender,
-        ):
-            self._forget()
+            partial = Partial(fragment.count)
+        elif partial is None or (fragment.index, fragment.count) != (partial.index + 1, partial.count):
             return None
-        self._index, self._touched = fragment.index, now
-        self._size += len(fragment.piece)
-        self._pieces.append(fragment.piece)
-        if len(self._pieces) >= _JOINED_AT:
-            self._pieces = ["".join(self._pieces)]
+        partial.append(fragment.piece, now)
+        if fragment.index == fragment.count:
+            return "".join(partial.pieces)
+        if len(self._partials) >= MAX_PARTIALS:
+            del self._partials[next(iter(self._partials))]
+        self._partials[sender] = partial
+        return None
+
+
+class Partial:
+    """The pieces of one message so far."""
+
+    __slots__ = ("_size", "count", "index", "pieces", "touched")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.index = 0
+        self.pieces: list[str] = []
+        self.touched = 0.0
+        self._size = 0
+
+    def append(self, piece: str, now: float) -> None:
+        """Add the next piece; PeerError if all of them have grown too large."""
+        self._size += len(piece)
         if self._size > MAX_TOTAL:
-            self._forget()
             raise PeerError(Reason.TOO_LARGE, "fragments of one message")
-        if fragment.index < fragment.count:
-            return None
-        whole = "".join(self._pieces)
-        self._forget()
-        return whole
+        self.index += 1
+        self.touched = now
+        self.pieces.append(piece)
+        if len(self.pieces) >= _JOINED_AT:
+            self.pieces = ["".join(self.pieces)]

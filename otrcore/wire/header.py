@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
-from . import codec
-from .codec import Reader
+from ..errors import MalformedMessage
 
 ANY_INSTANCE = 0
 """Receiver tag of a D-H Commit whose sender does not know the other instance yet."""
 
 SMALLEST_INSTANCE_TAG = 0x100
 
-_LENGTH_2 = 3
-_LENGTH_3 = 11
-"""Bytes of a header; since version 3 it holds instance tags."""
+# One header is read or written for each message, so that each field by itself would be felt there.
+_VERSION = struct.Struct(">H")
+_HEADER_2 = struct.Struct(">HB")
+_HEADER_3 = struct.Struct(">HBII")
+"""Since version 3 it holds instance tags."""
 
 VERSION_2 = 2
 VERSION_3 = 3
@@ -47,15 +49,14 @@ class Header:
 
     def serialise(self) -> bytes:
         """Return the bytes of this header."""
-        start = codec.short(self.version) + codec.byte(self.type)
         if self.version == VERSION_2:
-            return start
-        return start + codec.integer(self.sender_tag) + codec.integer(self.receiver_tag)
+            return _HEADER_2.pack(self.version, self.type)
+        return _HEADER_3.pack(self.version, self.type, self.sender_tag, self.receiver_tag)
 
     @property
     def length(self) -> int:
         """Bytes of this header."""
-        return _LENGTH_2 if self.version == VERSION_2 else _LENGTH_3
+        return _HEADER_2.size if self.version == VERSION_2 else _HEADER_3.size
 
     def reply(self, message_type: int, own_tag: int) -> Header:
         """Return the header of a message to this one's sender; this one may have been for any instance."""
@@ -64,19 +65,21 @@ class Header:
 
 def version_of(raw: bytes) -> int:
     """Return the version field; MalformedMessage if even that is cut off."""
-    return Reader(raw).short()
+    if len(raw) < _VERSION.size:
+        raise MalformedMessage("the version is cut off")
+    return int.from_bytes(raw[: _VERSION.size], "big")
 
 
 def parse_header(raw: bytes) -> Header:
     """Read the header of an encoded message of version 2 or later; MalformedMessage."""
-    reader = Reader(raw)
-    version, message_type = reader.short(), reader.byte()
-    if version == VERSION_2:
-        return Header(version, message_type)
-    return Header(version, message_type, reader.integer(), reader.integer())
+    try:
+        version, message_type = _HEADER_2.unpack_from(raw)
+        return Header(version, message_type) if version == VERSION_2 else Header(*_HEADER_3.unpack_from(raw))
+    except struct.error as error:
+        raise MalformedMessage("the header is cut off") from error
 
 
 def is_ignorable(raw: bytes) -> bool:
     """Whether a data message, readable or not, has the flag IGNORE_UNREADABLE behind its header."""
-    at = _LENGTH_2 if raw[:2] == codec.short(VERSION_2) else _LENGTH_3
+    at = (_HEADER_2 if raw[: _VERSION.size] == _VERSION.pack(VERSION_2) else _HEADER_3).size
     return len(raw) > at and bool(raw[at] & IGNORE_UNREADABLE)

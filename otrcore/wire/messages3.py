@@ -153,9 +153,12 @@ _KINDS: dict[int, type[Message]] = {
 }
 
 
-def parse(raw: bytes) -> Message:
-    """Read one whole message; MalformedMessage for unknown types, cut fields and trailing bytes."""
-    header = parse_header(raw)
+def parse(raw: bytes, header: Header | None = None) -> Message:
+    """Read one whole message; MalformedMessage for unknown types, cut fields and trailing bytes.
+
+    `header` is the message's own, where it has been read before.
+    """
+    header = header or parse_header(raw)
     kind = _KINDS.get(header.type)
     if kind is None:
         raise MalformedMessage(f"an unknown message type {header.type:#04x}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import MalformedMessage
@@ -96,6 +97,11 @@ def decode(line: str, mark: int = 0) -> bytes:
     text that was cut off what is whole is decoded: enough to tell its sender which message was lost.
     """
     text, _, _ = line[mark + len(ENCODED_MARK) :].partition(".")
+    try:
+        # What nobody has tampered with is regular; all the rest is for the others.
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        pass
     digits = _NO_BASE64.sub("", text)
     whole = len(digits) - len(digits) % 4
     padded = digits + "=" * (-len(digits) % 4) if "=" in text else digits[:whole]
@@ -103,6 +109,19 @@ def decode(line: str, mark: int = 0) -> bytes:
         return binascii.a2b_base64(padded)
     except ValueError as error:
         raise MalformedMessage("the base64 text is damaged") from error
+
+
+def with_tag(text: str, versions: Iterable[int]) -> str:
+    """Return the text with a whitespace tag that offers these versions, or as it is if none fits in.
+
+    The tag stands between the first two words, or in front of a single one: at the end of
+    a line, servers and clients take blanks away.  Blanks behind it could be read as a part of it.
+    """
+    tag = TAG_BASE + "".join(TAG_GROUPS[version] for version in sorted(versions))
+    first, _, rest = text.partition(" ")
+    before, after = (first, text[len(first) :]) if rest.strip() else ("", text)
+    blanks = len(after) - len(after.lstrip(" \t"))
+    return text if blanks >= _GROUP_LENGTH or not text.strip() else before + tag + after
 
 
 def _query_versions(line: str, at: int) -> frozenset[int]:

@@ -10,6 +10,9 @@ from .codec import Reader
 
 PADDING = 0
 DISCONNECTED = 1
+EXTRA_KEY = 8
+
+_RECORD_HEADER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,12 @@ def join(text: bytes, tlvs: Iterable[Tlv] = ()) -> bytes:
     return text + b"\0" + b"".join(codec.short(t.type) + codec.short(len(t.value)) + t.value for t in tlvs)
 
 
+def padding(text: bytes, tlvs: Iterable[Tlv], bucket: int) -> Tlv:
+    """Return the record that fills a plaintext up to a multiple of `bucket` bytes."""
+    length = len(text) + 1 + sum(_RECORD_HEADER + len(record.value) for record in tlvs) + _RECORD_HEADER
+    return Tlv(PADDING, bytes(-length % bucket))
+
+
 def split(plaintext: bytes) -> tuple[bytes, tuple[Tlv, ...]]:
     """Return text and records; a record longer than what is left ends the reading, as in libotr."""
     text, _, records = plaintext.partition(b"\0")
@@ -34,10 +43,10 @@ def split(plaintext: bytes) -> tuple[bytes, tuple[Tlv, ...]]:
         return text, ()
     tlvs = []
     at = 0
-    while at + 4 <= len(records):
+    while at + _RECORD_HEADER <= len(records):
         reader = Reader(records, at)
         kind, length = reader.short(), reader.short()
-        at += 4
+        at += _RECORD_HEADER
         if at + length > len(records):
             break
         tlvs.append(Tlv(kind, reader.take(length)))

@@ -20,10 +20,23 @@ UNITS = {
     "ake": "ms",
     "ake_first_message": "ms",
     "ping_pong": "messages/s",
+    "smp": "ms",
     "send": "messages/s",
     "receive": "messages/s",
+    "memory_per_conversation": "KiB",
+    "first_handshake": "ms",
 }
-GOALS = {"ake": 0.45, "ake_first_message": 0.7, "ping_pong": 2.0, "send": None, "receive": None}
+GOALS = {
+    "ake": (0.35, "ratio"),
+    "ake_first_message": (0.6, "ratio"),
+    "ping_pong": (2.5, "ratio"),
+    "smp": (0.45, "ratio"),
+    "send": (30_000, "ours"),
+    "receive": (30_000, "ours"),
+    "memory_per_conversation": (20, "ours"),
+    "first_handshake": (200, "ours"),
+}
+OURS_ALONE = {"memory_per_conversation", "first_handshake"}
 
 
 def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -56,26 +69,30 @@ def test_every_row_runs_and_the_json_is_whole() -> None:
     done = benchmarks("--json", "--samples", "1", "--rounds", "1")
     rows = json.loads(done.stdout)
     assert {key: row["unit"] for key, row in rows.items()} == UNITS
-    assert {key: row["goal"] for key, row in rows.items()} == GOALS
-    for row in rows.values():
-        assert set(row) == {"ours", "libotr", "ratio", "goal", "unit"}
-        assert min(row["ours"], row["libotr"]) > 0
-        assert row["ratio"] == pytest.approx(row["ours"] / row["libotr"], rel=1e-4)
+    assert {key: (row["goal"], row["goal_of"]) for key, row in rows.items()} == GOALS
+    for key, row in rows.items():
+        assert set(row) == {"ours", "libotr", "ratio", "goal", "goal_of", "unit"}
+        assert row["ours"] > 0
+        if key in OURS_ALONE:
+            assert row["libotr"] is row["ratio"] is None
+        else:
+            assert row["libotr"] > 0
+            assert row["ratio"] == pytest.approx(row["ours"] / row["libotr"], rel=1e-4)
     # One sample says nothing of speed; a goal that it misses must be named all the same.
     missed = {line.split()[2] for line in done.stderr.splitlines()}
-    assert missed <= {key for key, goal in GOALS.items() if goal is not None}
+    assert missed <= set(GOALS)
     assert done.returncode == bool(missed)
 
 
 def test_rows_can_be_chosen_and_are_shown_as_a_table() -> None:
     require(str(OTRBENCH))
     done = benchmarks("--samples", "1", "--rounds", "1", "receive", "send")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == bool(done.stderr)
     heading, *rows, conditions = done.stdout.splitlines()
     assert [cell.strip() for cell in heading.split("|")] == ["what", "ours", "libotr", "ratio", "goal"]
     assert [[row.split(",")[0], row.split("|")[-1].strip()] for row in rows] == [
-        ["sending 100 bytes", "-"],
-        ["receiving 100 bytes", "-"],
+        ["sending 100 bytes", ">= 30,000"],
+        ["receiving 100 bytes", ">= 30,000"],
     ]
     assert "medians of 1 samples" in conditions
 
@@ -87,35 +104,64 @@ def test_an_unknown_row_is_wrong_use() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "ours", "libotr", "met"),
+    ("key", "ours", "libotr", "sentence"),
     [
-        ("ake", 0.45, 1.0, True),
-        ("ake", 0.46, 1.0, False),
-        ("ake_first_message", 1.4, 2.0, True),
-        ("ake_first_message", 1.5, 2.0, False),
-        ("ping_pong", 2.0, 1.0, True),
-        ("ping_pong", 1.9, 1.0, False),
-        ("send", 0.001, 1000.0, True),
-        ("ping_pong", 1.0, None, True),
+        ("ake", 0.35, 1.0, None),
+        ("ake", 0.36, 1.0, "ake is at 0.360 times libotr's, not <= 0.35."),
+        ("ake_first_message", 1.2, 2.0, None),
+        ("ake_first_message", 1.3, 2.0, "ake_first_message is at 0.650 times libotr's, not <= 0.60."),
+        ("smp", 0.46, 1.0, "smp is at 0.460 times libotr's, not <= 0.45."),
+        ("ping_pong", 2.5, 1.0, None),
+        ("ping_pong", 2.4, 1.0, "ping_pong is at 2.400 times libotr's, not >= 2.50."),
+        ("ping_pong", 1.0, None, None),
+        ("send", 30_000.0, 1_000_000.0, None),
+        ("send", 29_999.0, 1.0, "send is at 29,999 messages/s, not >= 30,000."),
+        ("memory_per_conversation", 20.0, None, None),
+        ("memory_per_conversation", 20.1, None, "memory_per_conversation is at 20.1 KiB, not <= 20."),
+        ("first_handshake", 200.0, None, None),
+        ("first_handshake", 201.0, None, "first_handshake is at 201 ms, not <= 200."),
     ],
 )
-def test_a_goal_bounds_times_from_above_and_rates_from_below(
-    modules: dict[str, ModuleType], key: str, ours: float, libotr: float | None, met: bool
+def test_a_goal_bounds_what_is_used_up_from_above_and_rates_from_below(
+    modules: dict[str, ModuleType], key: str, ours: float, libotr: float | None, sentence: str | None
 ) -> None:
     measured = result(modules, key, ours, libotr)
-    assert measured.is_met is met
-    sentences = modules["report"].missed([measured])
-    assert len(sentences) == (0 if met else 1)
-    assert all(key in sentence for sentence in sentences)
+    assert measured.is_met is (sentence is None)
+    expected = [] if sentence is None else [f"Goal missed: {sentence}"]
+    assert modules["report"].missed([measured]) == expected
 
 
 def test_what_libotr_lacks_is_a_dash(modules: dict[str, ModuleType]) -> None:
-    measured = result(modules, "ake", 2.5, None)
+    measured = result(modules, "first_handshake", 125.0, None)
     cells = [cell.strip() for cell in modules["report"].line(measured).split("|")]
-    assert cells == ["AKE, both sides, ms", "2.5", "-", "-", "<= 0.45"]
+    assert cells == ["first handshake of a fresh process, ms", "125", "-", "-", "<= 200"]
     assert json.loads(modules["report"].as_json([measured])) == {
-        "ake": {"ours": 2.5, "libotr": None, "ratio": None, "goal": 0.45, "unit": "ms"}
+        "first_handshake": {
+            "ours": 125.0,
+            "libotr": None,
+            "ratio": None,
+            "goal": 200,
+            "goal_of": "ours",
+            "unit": "ms",
+        }
     }
+
+
+def test_a_row_without_a_goal_misses_none(modules: dict[str, ModuleType]) -> None:
+    row = modules["rows"].Row("row", "what", modules["rows"].Unit.MILLISECONDS, lambda _: 1.0)
+    measured = modules["measure"].Result(row, 1.0, 2.0)
+    assert measured.is_met
+    assert modules["report"].missed([measured]) == []
+    assert modules["report"].line(measured).split("|")[-1].strip() == "-"
+    (shown,) = json.loads(modules["report"].as_json([measured])).values()
+    assert shown["goal"] is shown["goal_of"] is None
+
+
+def test_units(modules: dict[str, ModuleType]) -> None:
+    unit = modules["rows"].Unit
+    assert unit.MILLISECONDS.of(0.25) == 250
+    assert unit.MESSAGES.of(0.25) == 4
+    assert unit.KIBIBYTES.of(5120) == 5
 
 
 def test_the_best_median_counts(modules: dict[str, ModuleType]) -> None:
@@ -137,6 +183,35 @@ def test_the_best_median_counts(modules: dict[str, ModuleType]) -> None:
     measured = modules["measure"].measure(row, None, FakeLibotr(), samples=3, rounds=2)
     assert (measured.ours, measured.libotr) == (4000.0, 1000.0)
     assert turns == ["ours", "libotr"] * 6
+
+
+def test_what_needs_fresh_processes_has_its_own_number_of_samples(modules: dict[str, ModuleType]) -> None:
+    taken: list[float] = []
+
+    def sample(_: object) -> float:
+        taken.append(len(taken))
+        return taken[-1]
+
+    rows = modules["rows"]
+    row = rows.Row("row", "what", rows.Unit.KIBIBYTES, sample, in_libotr=False, samples=9)
+    measured = modules["measure"].measure(row, None, None, samples=31, rounds=3)
+    assert (len(taken), measured.ours, measured.libotr) == (9, 4 / 1024, None)
+    taken.clear()
+    modules["measure"].measure(row, None, None, samples=2, rounds=3)
+    assert len(taken) == 2
+
+
+@pytest.mark.parametrize(
+    ("sample", "reason"),
+    [("first_handshake", "handshake failed"), ("memory_per_conversation", "held conversations has ended")],
+)
+def test_a_fresh_process_that_fails_gives_no_number(
+    modules: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch, sample: str, reason: str
+) -> None:
+    fresh, ours = import_module("benchmarks.fresh"), import_module("benchmarks.ours")
+    monkeypatch.setattr(fresh, "_key", lambda _: "no key\n")
+    with pytest.raises(ours.WorkNotDone, match=reason):
+        getattr(fresh, sample)(ours.Ours())
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from otrbot.echo import HINT, HINT_EVERY, MAX_ECHOED_LINES, MAX_HINTED, UNENCRYPTED, EchoPeer
+from otrbot.echo import HINT, HINT_EVERY, MAX_ECHOED_LINES, MAX_HINTED, UNENCRYPTED, WORD, EchoPeer
 
 from otrcore.account import Account
+from otrcore.events import SmpFailed, SmpSucceeded
 from otrcore.identity import Identity
 from otrcore.irc.connection import IncomingMessage
 from otrcore.irc.dial import ServerAddress
@@ -83,7 +84,6 @@ def test_each_nick_has_its_own_hint_whatever_its_case(port: int, bot: Bot, alice
         f"PRIVMSG {NICK} :\x01PING 123",
         f"PRIVMSG {NICK} :\x01\x01",
         f"PRIVMSG {NICK} :\x01",
-        f"PRIVMSG {NICK} :?OTR Error: no",
         f"PRIVMSG {NICK} :?OTR:AAMD.",
         f"PRIVMSG {NICK} :?OTR,1,2,abc,",
     ],
@@ -94,6 +94,16 @@ def test_what_no_person_wrote_gets_no_answer(bot: Bot, alice: OtrPeer, line: str
     alice.raw(line)
     bot.settle(alice)
     assert answers(alice) == []
+
+
+def test_an_error_message_is_answered_by_one_request_at_most(bot: Bot, alice: OtrPeer) -> None:
+    """Whoever sends one has OTR, and lost something; two such bots would not go on for ever."""
+    alice.answering = False
+    for _ in range(5):
+        alice.raw(f"PRIVMSG {NICK} :?OTR Error: no")
+    bot.settle(alice)
+    (answer,) = answers(alice)
+    assert answer.text.startswith("?OTRv3?")
 
 
 @pytest.mark.parametrize("nick", ["NickServ", "testserv", "global", "ALIS"])
@@ -315,3 +325,31 @@ def test_who_takes_the_nick_of_somebody_secured_is_somebody_else(port: int, bot:
         secure(bot, stranger)
         stranger.say(NICK, "mine")
         bot.wait(stranger, lambda: stranger.received(NICK)[-1:] == ["mine"], "the echo")
+
+
+# ---- verifying the bot
+
+
+@pytest.mark.parametrize("question", [None, "What is your word?"])
+def test_it_answers_everybody_by_the_word_that_is_published(
+    bot: Bot, alice: OtrPeer, question: str | None
+) -> None:
+    secure(bot, alice)
+    alice.verify(NICK, WORD, question)
+    bot.wait(alice, lambda: SmpSucceeded(trusts=True) in alice.events_with(NICK), "the verification")
+    alice.say(NICK, "and on")
+    echoes(bot, alice, "and on")
+    assert alice.plain(NICK) == []
+
+
+def test_another_secret_than_the_word_fails(bot: Bot, alice: OtrPeer) -> None:
+    secure(bot, alice)
+    alice.verify(NICK, WORD.upper(), None)
+    bot.wait(alice, lambda: SmpFailed(trusts=True) in alice.events_with(NICK), "the end of the verification")
+    alice.verify(NICK, WORD, None)
+    bot.wait(alice, lambda: SmpSucceeded(trusts=True) in alice.events_with(NICK), "the verification")
+
+
+def test_the_word_is_published() -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"by the secret `{WORD}`" in readme.read_text("utf-8")

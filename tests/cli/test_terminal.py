@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import pty
 import re
+import select
+import signal
+import termios
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -20,10 +25,11 @@ from otrcore.cli.terminal import (
     note_lines,
     plain_line,
     printable,
+    readable,
 )
 from otrcore.events import HeldBack, NotSent
+from otrcore.irc.actions import ShowMessage, ShowNote
 from otrcore.irc.connection import Command, IncomingMessage
-from otrcore.irc.host import ShowMessage, ShowNote
 from otrcore.model import Protection
 
 CONTROLS = [chr(code) for code in [*range(0x20), *range(0x7F, 0xA0)]]
@@ -123,7 +129,7 @@ def test_no_plain_message_can_look_like_an_encrypted_one(sender: str, text: str)
 
 def test_a_text_that_was_not_sent_is_given_back_whole() -> None:
     typed = "a text with  two blanks \x1b[31m"
-    note = ShowNote("bob", ("Not sent.", "Because."), NotSent(typed, HeldBack.STARTING), typed)
+    note = ShowNote("bob", ("Not sent.", "Because."), NotSent(typed, HeldBack.NO_SESSION), typed)
     assert note_lines(note) == [
         "-- Not sent.",
         "-- Because.",
@@ -198,8 +204,9 @@ def test_input_that_is_no_utf8_still_is_a_line(pipe: Pipe) -> None:
     pipe.put(b"gr\xfc\xdfe\xff\n\x80\n")
     pipe.end()
     lines = [line for line in pipe.read_all() if line]
-    assert lines == ["gr\ufffd\ufffde\ufffd", "\ufffd"]
-    assert all(line.encode() for line in lines)
+    assert [line.encode(errors="surrogateescape") for line in lines] == [b"gr\xfc\xdfe\xff", b"\x80"]
+    assert [readable(line) for line in lines] == ["gr\ufffd\ufffde\ufffd", "\ufffd"]
+    assert all(readable(line).encode() for line in lines)
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"))), st.integers(1, 50))
@@ -240,6 +247,94 @@ def test_a_bounded_piece_never_ends_in_the_middle_of_a_character(pipe: Pipe) -> 
     pipe.end()
     lines += pipe.read_all()
     assert "".join(lines) == text
+
+
+# ---- hiding what is typed
+
+
+class Terminal:
+    """A pseudo-terminal: what is typed on one end is read by an Input on the other."""
+
+    def __init__(self) -> None:
+        self.keyboard, self.line = pty.openpty()
+        self.source = Input(self.line)
+
+    def settings(self) -> list[object]:
+        return termios.tcgetattr(self.line)
+
+    @property
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self.line)[3] & termios.ECHO)
+
+    def wait_typed(self, keys: bytes) -> None:
+        """Type something with a line's end in it, and wait until that can be read."""
+        os.write(self.keyboard, keys)
+        assert select.select([self.line], [], [], 20)[0]
+
+    def close(self) -> None:
+        for end in (self.keyboard, self.line):
+            with suppress(OSError):
+                os.close(end)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    made = Terminal()
+    yield made
+    made.source.show()
+    made.close()
+
+
+def test_what_is_hidden_is_shown_again_as_it_was(terminal: Terminal) -> None:
+    before, suspending = terminal.settings(), signal.getsignal(signal.SIGTSTP)
+    for _ in range(2):
+        terminal.source.hide()
+        assert not terminal.echoes
+        assert signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN, "a shell in between would show it"
+        terminal.source.hide()
+        terminal.source.show()
+        assert terminal.settings() == before
+        assert signal.getsignal(signal.SIGTSTP) == suspending
+        terminal.source.show()
+        assert terminal.settings() == before
+
+
+def test_a_terminal_that_did_not_show_what_is_typed_does_not_do_so_afterwards(terminal: Terminal) -> None:
+    settings = termios.tcgetattr(terminal.line)
+    settings[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal.line, termios.TCSANOW, settings)
+    terminal.source.hide()
+    terminal.source.show()
+    assert not terminal.echoes
+
+
+def test_hiding_anew_throws_away_what_is_typed_already(terminal: Terminal) -> None:
+    terminal.source.hide()
+    terminal.wait_typed(b"meant for another question\nhalf")
+    terminal.source.hide(anew=True)
+    assert terminal.source.read() == [], "and does not wait for more"
+    terminal.wait_typed(b"the answer\n")
+    assert terminal.source.read() == ["the answer"]
+
+
+def test_hiding_once_keeps_what_was_typed_ahead(terminal: Terminal) -> None:
+    terminal.wait_typed(b"typed ahead\n")
+    terminal.source.hide()
+    assert terminal.source.read() == ["typed ahead"]
+
+
+def test_what_is_no_terminal_has_nothing_to_hide(pipe: Pipe) -> None:
+    pipe.source.hide()
+    pipe.source.hide(anew=True)
+    pipe.put(b"secret\n")
+    assert pipe.source.read() == ["secret"]
+    pipe.source.show()
+
+
+def test_a_terminal_that_has_gone_is_no_error(terminal: Terminal) -> None:
+    terminal.source.hide()
+    terminal.close()
+    terminal.source.show()
 
 
 def written(*lines: str, encoding: str = "utf-8") -> bytes:

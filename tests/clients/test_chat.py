@@ -171,7 +171,7 @@ def test_two_chats_show_the_same_session(ngircd: Ngircd, chat: ChatFactory) -> N
     assert "too late" not in alice.screen()
 
 
-def test_what_is_typed_during_the_start_is_given_back(
+def test_what_is_typed_during_the_start_waits_for_its_end(
     peer: OtrPeer, wire: RecordingProxy, chat: ChatFactory
 ) -> None:
     alice = chat()
@@ -179,19 +179,27 @@ def test_what_is_typed_during_the_start_is_given_back(
     alice.type("/otr start")
     peer.wait(lambda: any("?OTRv3?" in message.text for message in peer.messages), "the query")
     alice.type("after the query")
-    alice.wait_shown("-- Your text: after the query\n")
+    alice.wait_shown("-- Waiting: it leaves encrypted once the conversation with bob is.\n")
     alice.type("/otr status")
     alice.wait_shown("-- An encrypted conversation with bob is being set up.\n")
 
     peer.answering = True
     peer.take(ME, peer.messages[-1].text)
+    peer.wait(lambda: peer.received(ME) == ["after the query"], "what waited")
+    alice.wait_secured()
+    assert peer.plain(ME) == []
+
+
+def test_what_waits_in_vain_is_given_back(peer: OtrPeer, wire: RecordingProxy, chat: ChatFactory) -> None:
+    alice = chat()
     peer.answering = False
-    alice.wait_shown("Received: D-H Commit")
-    alice.type("after the first message")
-    alice.wait_shown("-- Your text: after the first message\n")
-    assert alice.screen().count("-- Not sent: the encrypted conversation with bob is still being set up") == 2
+    alice.type("/otr start")
+    peer.wait(lambda: any("?OTRv3?" in message.text for message in peer.messages), "the query")
+    alice.type("after the query")
+    alice.wait_shown("-- Waiting: ")
     alice.type("/otr end")
     alice.wait_shown("-- The start of an encrypted conversation with bob was cancelled.")
+    alice.wait_shown("-- Your text: after the query\n")
     peer.settle()
     assert all(text.startswith("?OTR") for text in said(wire))
     assert not [message for message in peer.messages if "after" in message.text]
@@ -203,11 +211,16 @@ def test_what_is_typed_during_the_start_is_given_back(
 
 def test_mistyped_commands_are_not_sent(peer: OtrPeer, wire: RecordingProxy, chat: ChatFactory) -> None:
     alice = chat()
-    mistyped = ["/msg bob secret", "/otr", "/otr strat", "/otr start now", "/me", "/", "/quitt"]
+    mistyped = ["/msg bob secret", "/me", "/", "/quitt"]
     before = alice.screen().count("-- Type to talk.")
     for line in mistyped:
         alice.type(line)
     alice.wait_shown("-- Type to talk.", times=before + len(mistyped))
+    for line in ("/otr", "/otr strat", "/otr start now"):
+        alice.type(line)
+    alice.wait_shown("-- /otr start ", times=2)
+    alice.wait_shown("-- There is no such command")
+    alice.wait_shown("-- Nothing may stand behind /otr start: ")
     alice.type("//msg is a word")
     peer.wait(lambda: peer.plain(ME) == ["/msg is a word"], "the text with a slash")
     assert said(wire) == ["/msg is a word"]

@@ -187,3 +187,36 @@ def test_irssi_starts_and_ends_with_chat(tmp_path: Path, ngircd: Ngircd, irssi: 
         chat.press(CTRL_D)
         wait_shown(alice, "bob", has_finished("bob"))
         assert chat.exit_code() == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "outcome"),
+    # irssi takes the first word behind its command, whatever stands behind that.
+    [("grün7", "Verified: "), ("grün7 and more", "Verified: "), ("grün8", "NOT verified: ")],
+)
+def test_chat_and_irssi_verify_each_other(
+    tmp_path: Path, ngircd: Ngircd, irssi: IrssiFactory, typed: str, outcome: str
+) -> None:
+    """Each asks once: chat's user by a question, irssi's without."""
+    with OtrChat(tmp_path / "chat", ngircd.port, "bob", ALICE) as chat:
+        alice = irssi(ALICE)
+        chat.start_otr()
+        alice.wait_secured("bob")
+
+        chat.type("/otr smp ask Which colour, and how many?")
+        chat.wait_shown("An empty line calls it off.")
+        chat.type("grün7")
+        wait_shown(alice, "bob", "Which colour, and how many?")
+        alice.verify("bob", typed)
+        chat.wait_shown(f"-- {outcome}")
+
+        alice.verify("bob", typed)
+        chat.wait_shown(f"-- {ALICE} wants to verify you by a secret that only the two of you know.")
+        chat.type("/otr smp answer")
+        chat.wait_shown("An empty line calls it off.", times=2)
+        chat.type("grün7")
+        chat.wait_shown(f"-- {outcome}", times=2)
+        wait_shown(alice, "bob", "successful" if outcome == "Verified: " else "failed", times=2)
+        assert "grün" not in chat.screen()
+        chat.type("/quit")
+        assert chat.exit_code() == 0

@@ -9,7 +9,7 @@ from otrcore.account import new_instance_tag
 from otrcore.crypto.random import Purpose
 from otrcore.errors import Reason
 from tests.pair import Clock, identity
-from tests.snapshot import snapshot
+from tests.robustness.hostile import state_of
 from tests.spec import reading
 from tests.spec.reading import integer
 from tests.spec.scripted import ScriptedPeer, exponents
@@ -47,11 +47,12 @@ KINDS = ["Commit", "Key", "Reveal", "Signature", "data"]
 
 def refused(subject: Subject, raw: bytes) -> Reason:
     """Hand over what must be ignored in silence, with nothing changed."""
-    before = snapshot(subject.talk)
-    (rejected,) = subject.take(raw)
+    line = reading.line(raw)
+    before = state_of(subject.talk, line)
+    (rejected,) = subject.talk.receive(line)
     assert isinstance(rejected, Rejected)
-    assert not rejected.had_text
-    assert snapshot(subject.talk) == before
+    assert rejected.had_text is (rejected.reason is Reason.NO_SESSION)
+    assert state_of(subject.talk, line) == before
     return rejected.reason
 
 
@@ -93,8 +94,9 @@ def test_only_a_commit_may_be_for_everybody(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["Reveal", "Signature", "data"])
 def test_another_sender_cannot_continue_what_an_instance_began(kind: str) -> None:
+    """Each instance has a session of its own: there is none with that one, so that a text of it is lost."""
     subject, raw = awaited(kind)
-    expected = Reason.OTHER_INSTANCE if kind == "data" else Reason.OUT_OF_TURN
+    expected = Reason.NO_SESSION if kind == "data" else Reason.OUT_OF_TURN
     assert refused(subject, addressed(raw, sender=0x7000)) is expected
     assert not any(isinstance(event, Rejected) for event in subject.take(raw))
 

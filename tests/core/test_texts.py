@@ -192,3 +192,28 @@ def test_a_reassembled_message_is_handled_once_and_not_looked_into_again() -> No
     pair.hand("alice", "?OTR|b0b|a11ce00,1,2,?OTR|b0b|a11ce00;1;1;hello;,")
     assert pair.hand("alice", "?OTR|b0b|a11ce00,2,2,x,") == [Rejected(Reason.MALFORMED)]
     assert pair.alice.idle
+
+
+BETWEEN = [
+    "hello",
+    "hello \t  \t\t\t\t \t \t \t  ",
+    "?OTRv?",
+    "?OTR!",
+    "?OTR Error: x",
+    "?OTR:AAEC.",
+    "?OTR|100|101,1,2,x,",
+]
+
+
+@pytest.mark.parametrize("line", BETWEEN)
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_line_between_two_fragments_drops_nothing(version: int, line: str) -> None:
+    pair = Pair(version=version, line_limit=120)
+    pair.secure()
+    pair.do("bob", pair.bob.send("in pieces"))
+    pieces = list(pair.on_the_way["alice"])
+    assert len(pieces) > 3
+    for piece in pieces:
+        pair.hand("alice", line)
+        pair.hand("alice", piece)
+    assert Received("in pieces", Protection.ENCRYPTED) in pair.events("alice")

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from otrcore.account import Account
 from otrcore.crypto.modp import DhKeyPair
-from otrcore.crypto.random import Purpose, system_random
+from otrcore.crypto.random import Purpose, Random, system_random
 from otrcore.events import Event, HandshakeStep, Received, Transmit
 from otrcore.model import MessageState, Protection, SessionInfo
 from otrcore.policy import MANUAL, Policy
@@ -28,11 +28,17 @@ class Ours:
     """One account with one conversation; line limit and instance tag as the core has them."""
 
     def __init__(
-        self, policy: Policy = MANUAL, *, line_limit: int | None = None, instance_tag: int | None = None
+        self,
+        policy: Policy = MANUAL,
+        *,
+        line_limit: int | None = None,
+        instance_tag: int | None = None,
+        random: Random = system_random,
     ) -> None:
         self.policy = policy
         self.clock = Clock()
         self.fingerprint = identity("ours").fingerprint
+        self._drawn = random
         self._wanted: Callable[[bytes], bool] | None = None
         self._outgoing: list[str] = []
         self._events: list[Event] = []
@@ -45,19 +51,19 @@ class Ours:
 
     def start(self) -> None:
         """Send a query."""
-        self._note(self.talk.start())
+        self.note(self.talk.start())
 
     def send(self, text: str) -> None:
         """Send a text, in whatever way the state asks for."""
-        self._note(self.talk.send(text))
+        self.note(self.talk.send(text))
 
     def receive(self, wire: str) -> None:
         """Take one line from the peer."""
-        self._note(self.talk.receive(wire))
+        self.note(self.talk.receive(wire))
 
     def end(self) -> None:
         """End the conversation."""
-        self._note(self.talk.end())
+        self.note(self.talk.end())
 
     def take(self) -> list[str]:
         """Return and forget the lines that are to be sent, oldest first."""
@@ -69,7 +75,7 @@ class Ours:
         until = self.clock.now + seconds
         while (due := self.talk.next_tick) is not None and due <= until:
             self.clock.now = max(self.clock.now, due)
-            self._note(self.talk.tick())
+            self.note(self.talk.tick())
         self.clock.now = until
 
     def events(self, kind: type[AnEvent]) -> list[AnEvent]:
@@ -105,11 +111,12 @@ class Ours:
 
     def _random(self, purpose: Purpose, count: int) -> bytes:
         while True:
-            drawn = system_random(purpose, count)
+            drawn = self._drawn(purpose, count)
             if purpose != "dh" or self._wanted is None or self._wanted(_hash_of_key(drawn)):
                 return drawn
 
-    def _note(self, events: Iterable[Event]) -> None:
+    def note(self, events: Iterable[Event]) -> None:
+        """Keep what a call returned, and put its lines among those that are to be sent."""
         for event in events:
             self._events.append(event)
             if isinstance(event, Transmit):
@@ -173,11 +180,13 @@ def chat(ours: Ours, theirs: LibotrPeer) -> None:
 
 
 def let_pass(seconds: int, ours: Ours, theirs: LibotrPeer) -> None:
-    """Move both clocks, let both sides do what is due, and carry what they then send."""
-    ours.wait(seconds)
-    theirs.command("clock", add=seconds)
-    theirs.command("poll")
-    exchange(ours, theirs)
+    """Move both clocks bit by bit, let both sides do what is due, and carry what they then send."""
+    for begun in range(0, seconds, 5):
+        step = min(5, seconds - begun)
+        ours.wait(step)
+        theirs.command("clock", add=step)
+        theirs.command("poll")
+        exchange(ours, theirs)
 
 
 def message_in(wire: str) -> Message | None:

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from otrcore.errors import Reason
-from otrcore.events import HandshakeEnd, HandshakeFailed, Received, Rejected, SessionOpened
+from otrcore.events import HandshakeEnd, HandshakeFailed, NoCommonVersion, Received, SessionOpened
 from otrcore.model import MessageState, Protection
 from tests.interop.conftest import LibotrFactory
 from tests.interop.oracle import Direction, LibotrPeer, exchange
@@ -148,11 +147,14 @@ def test_no_common_version(libotr: LibotrFactory, version: int) -> None:
     theirs = libotr(policy=f"v{OTHER_VERSION[version]}+tag")
     theirs.start()
     assert exchange(ours, theirs) == 1
-    assert ours.shown() == [Rejected(Reason.VERSION)]
+    assert ours.shown() == [NoCommonVersion(frozenset({OTHER_VERSION[version]}))]
 
-    theirs.send("a tag for another version")
-    assert exchange(ours, theirs) == 1
-    assert ours.shown() == [Received("a tag for another version", Protection.PLAIN)]
+    # At every query, and once at tags, which come with every text.
+    text = Received("a tag for another version", Protection.PLAIN)
+    for told in ([NoCommonVersion(frozenset({OTHER_VERSION[version]}))], []):
+        theirs.send(text.text)
+        assert exchange(ours, theirs) == 1
+        assert ours.shown() == [text, *told]
 
     ours.start()
     assert exchange(ours, theirs) == 1

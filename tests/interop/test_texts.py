@@ -238,10 +238,9 @@ def test_a_text_beyond_our_bound_is_lost_but_not_silently(
 
 
 def test_nothing_but_records(pair: tuple[Ours, LibotrPeer]) -> None:
-    """Heartbeat, unknown records, padding, a request for the extra symmetric key: nothing to show."""
+    """Heartbeat, unknown records, padding: nothing to show."""
     ours, theirs = pair
     theirs.command("heartbeat")
-    theirs.command("symkey", use=3, data="file transfer")
     theirs.command(
         "send", text="", tlvs=[{"type": 0, "data_hex": "00" * 50}, {"type": 999, "data_hex": "ff"}]
     )

@@ -17,7 +17,18 @@ from dataclasses import dataclass
 
 from otrcore.account import Account
 from otrcore.identity import Identity
-from otrcore.irc.host import Action, Decision, IrcHost, Send, ShowMessage, ShowNote, Verdict
+from otrcore.irc.actions import (
+    Action,
+    AskSecret,
+    CloseSecret,
+    Decision,
+    Send,
+    ShowMessage,
+    ShowNote,
+    Verdict,
+)
+from otrcore.irc.commands import OTR
+from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
 from otrcore.model import MessageState, Protection
 from otrcore.policy import DEFAULT, Policy
@@ -53,6 +64,11 @@ class User:
         self.accounts: list[Account] = []
         self.asked_for: list[str] = []
         self.shown: list[ShowMessage | ShowNote] = []
+        self.prompts: list[AskSecret] = []
+        """The secrets that the user has been asked for and has not given yet."""
+        self.closed: list[CloseSecret] = []
+        self.done: list[Action] = []
+        """Everything that the host ever asked for."""
         self.decisions: list[Decision] = []
         self.from_sink: list[Action] = []
         self.host = IrcHost("irc.example", self._account_for, self._sink)
@@ -80,9 +96,14 @@ class User:
     def do(self, actions: Sequence[Action]) -> None:
         """Carry actions out in their order, and let the network settle."""
         for action in actions:
+            self.done.append(action)
             if isinstance(action, Send):
                 for line in action.lines:
                     self.network.put(self, action.target, line, "PRIVMSG")
+            elif isinstance(action, AskSecret):
+                self.prompts.append(action)
+            elif isinstance(action, CloseSecret):
+                self.closed.append(action)
             else:
                 self.shown.append(action)
         self.network.settle()
@@ -114,6 +135,14 @@ class User:
         """What `/otr end` does."""
         self.do(self.host.end(nick))
 
+    def command(self, nick: str, typed: str) -> None:
+        """What `/otr` does with this behind it, in the conversation with this nick."""
+        self.do(OTR.run(self.host, nick, typed))
+
+    def secret(self, secret: str) -> None:
+        """Give the secret that was asked for last."""
+        self.do(self.host.secret(self.prompts.pop(), secret))
+
     def clear(self) -> None:
         """Forget what was shown so far."""
         self.shown.clear()
@@ -143,6 +172,7 @@ class Network:
         self.lines: list[Line] = []
         """Every line delivered, or that would have been if its target had been there."""
         self.on_the_way: deque[Line] = deque()
+        self._settling = False
 
     def join(
         self,
@@ -179,7 +209,16 @@ class Network:
         self.on_the_way.append(line)
 
     def settle(self) -> None:
-        """Deliver until nothing is on its way."""
+        """Deliver until nothing is on its way, each line to all who are to hear it before the next."""
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            self._deliver()
+        finally:
+            self._settling = False
+
+    def _deliver(self) -> None:
         for _ in range(PATIENCE):
             if not self.on_the_way:
                 return

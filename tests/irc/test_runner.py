@@ -2,159 +2,35 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 
 import pytest
 
 from otrcore.account import Account
 from otrcore.errors import StoreError
-from otrcore.events import HandshakeFailed, NotSent, SessionEnded, SessionOpened, Transmit
+from otrcore.events import (
+    HandshakeFailed,
+    NotSent,
+    SessionEnded,
+    SessionOpened,
+    SmpAborted,
+    SmpAsked,
+    SmpEnd,
+    SmpFailed,
+    SmpSucceeded,
+    Transmit,
+)
 from otrcore.irc import runner as runner_module
-from otrcore.irc.connection import IncomingMessage
+from otrcore.irc.actions import ShowMessage
 from otrcore.irc.dial import ServerAddress
-from otrcore.irc.host import ShowMessage, ShowNote
 from otrcore.irc.lines import split_text
 from otrcore.irc.pacing import MAX_LINES_PER_TARGET, Pace
-from otrcore.irc.runner import Runner
 from otrcore.model import MessageState, Protection
+from otrcore.wire.text import TAG_BASE
 from tests.irc.hostile_server import HostileServer, Peer
+from tests.irc.people import PATIENCE, Person, Scene
 from tests.pair import identity
-
-PATIENCE = 20.0
-"""Seconds after which a test that waits for something has failed."""
-
-
-class Person:
-    """A runner with a screen that remembers."""
-
-    def __init__(
-        self,
-        address: ServerAddress,
-        nick: str,
-        pace: Pace = Pace.NONE,
-        account_for: Callable[[str], Account] | None = None,
-    ) -> None:
-        self.is_ready = False
-        self.plain_messages: list[IncomingMessage] = []
-        self.shown: list[ShowMessage | ShowNote] = []
-        self.lost: str | None = None
-        self.networks: list[str] = []
-        self._nick = nick
-        self._offset = 0.0
-        self.runner = Runner(
-            address,
-            nick,
-            self,
-            account_for or self._account_for,
-            realname="a test",
-            pace=pace,
-            clock=self._clock,
-        )
-
-    def _clock(self) -> float:
-        return time.monotonic() + self._offset
-
-    def let_pass(self, seconds: float) -> None:
-        """Let this much time pass at once, for this person alone."""
-        self._offset += seconds
-
-    def _account_for(self, network: str) -> Account:
-        self.networks.append(network)
-        return Account(identity(self._nick), clock=self._clock)
-
-    def ready(self) -> None:
-        self.is_ready = True
-
-    def plain(self, message: IncomingMessage) -> None:
-        # The server's own notices, and our own question for our mask, are none of these tests' business.
-        if "!" in message.mask:
-            self.plain_messages.append(message)
-
-    def show(self, action: ShowMessage | ShowNote) -> None:
-        self.shown.append(action)
-
-    def disconnected(self, reason: str) -> None:
-        self.lost = reason
-
-    @property
-    def plain_texts(self) -> list[str]:
-        return [message.text for message in self.plain_messages]
-
-    @property
-    def encrypted_texts(self) -> list[str]:
-        return [
-            "\n".join(action.lines)
-            for action in self.shown
-            if isinstance(action, ShowMessage) and action.protection is Protection.ENCRYPTED
-        ]
-
-    @property
-    def notes(self) -> list[ShowNote]:
-        return [action for action in self.shown if isinstance(action, ShowNote)]
-
-    def has(self, kind: type[object]) -> bool:
-        """Whether a note about an event of this kind was shown."""
-        return any(isinstance(note.event, kind) for note in self.notes)
-
-
-class Scene:
-    """A server and the people on it."""
-
-    def __init__(self, address: ServerAddress) -> None:
-        self.address = address
-        self.people: list[Person] = []
-
-    def join(self, nick: str, pace: Pace = Pace.NONE) -> Person:
-        person = Person(self.address, nick, pace)
-        self.people.append(person)
-        person.runner.connect()
-        self.until(lambda: person.is_ready)
-        return person
-
-    def until(self, look: Callable[[], object]) -> None:
-        """Run everybody until `look` is true."""
-        deadline = time.monotonic() + PATIENCE
-        while not look():
-            assert time.monotonic() < deadline, [
-                (person.plain_texts, person.shown, person.lost) for person in self.people
-            ]
-            for person in self.people:
-                person.runner.process(0.005)
-
-    def secured(self) -> tuple[Person, Person]:
-        """Alice and Bob, in an encrypted conversation."""
-        alice, bob = self.join("alice"), self.join("bob")
-        alice.runner.start("bob")
-        self.until(lambda: alice.has(SessionOpened) and bob.has(SessionOpened))
-        return alice, bob
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerAddress]:
-    """The demo's server, in a process of its own."""
-    with ExitStack() as running:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "otrcore.cli.demo_server", "--until-stdin-closes"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        running.enter_context(process)
-        running.callback(process.terminate)
-        assert process.stdout is not None
-        yield ServerAddress("127.0.0.1", int(process.stdout.readline()))
-
-
-@pytest.fixture
-def scene(server: ServerAddress) -> Iterator[Scene]:
-    scene = Scene(server)
-    yield scene
-    for person in scene.people:
-        person.runner.close("done")
 
 
 def test_plain_then_secured_then_ended(scene: Scene) -> None:
@@ -187,6 +63,87 @@ def test_plain_then_secured_then_ended(scene: Scene) -> None:
     scene.until(lambda: alice.plain_texts)
     assert alice.plain_texts == ["in the clear again"]
     assert bob.plain_texts == ["hello in the clear"], "everything else was encrypted"
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_one_verifies_the_other(scene: Scene, right: bool) -> None:
+    alice, bob = scene.secured()
+    alice.runner.command("bob", "smp ask Which street?")
+    (prompt,) = alice.prompts
+    assert (prompt.peer, prompt.question) == ("bob", "Which street?")
+    alice.secret("our street")
+    scene.until(lambda: bob.has(SmpAsked))
+    assert not bob.prompts, "nobody is asked for a secret before he says so"
+    bob.runner.command("alice", "smp answer")
+    bob.secret("our street" if right else "your street")
+    end = SmpSucceeded if right else SmpFailed
+    scene.until(lambda: alice.has(end) and bob.has(end))
+    assert alice.notes[-1].event == end(trusts=True)
+    assert bob.notes[-1].event == end(trusts=False)
+    for person in (alice, bob):
+        assert person.plain_messages == []
+        assert person.encrypted_texts == []
+        assert "our street" not in repr(person.shown)
+
+
+def test_a_verification_is_refused(scene: Scene) -> None:
+    alice, bob = scene.secured()
+    alice.runner.command("bob", "smp ask")
+    alice.secret("our street")
+    scene.until(lambda: bob.has(SmpAsked))
+    bob.runner.command("alice", "smp answer")
+    bob.secret("")
+    scene.until(lambda: alice.has(SmpAborted))
+    assert [note.event for note in (alice.notes[-1], bob.notes[-1])] == [
+        SmpAborted(SmpEnd.PEER),
+        SmpAborted(SmpEnd.HERE),
+    ]
+
+
+def test_a_prompt_is_closed_on_the_screen_when_the_session_ends(scene: Scene) -> None:
+    alice, bob = scene.secured()
+    alice.runner.command("bob", "smp ask")
+    bob.runner.command("alice", "end")
+    scene.until(lambda: alice.has(SessionEnded))
+    assert alice.closed == alice.prompts
+    alice.secret("our street")
+    assert "not asked for any more" in alice.notes[-1].lines[0]
+    assert "our street" not in repr(alice.shown)
+
+
+def test_an_offer_of_otr_leaves_with_the_text_that_it_is_in(scene: Scene) -> None:
+    """The verdict on a text to somebody who is known to have OTR is to send another one."""
+    alice, bob = scene.join("alice"), scene.join("bob")
+    bob.runner.command("alice", "policy never")
+    alice.runner.command("bob", "policy opportunistic")
+    alice.runner.say("bob", "hello there")
+    scene.until(lambda: any("hello" in text for text in bob.plain_texts))
+    assert any(TAG_BASE in text for text in bob.plain_texts)
+
+
+def test_every_command_is_answered_here(scene: Scene) -> None:
+    """With a note or a prompt, and with nothing that the other one sees."""
+    alice, bob = scene.secured()
+    shown = len(bob.shown)
+    for words in (
+        "help",
+        "status",
+        "smp ask",
+        "smp answer",
+        "policy",
+        "trust",
+        "no command",
+        "start",
+        "send",
+    ):
+        alice.shown.clear()
+        alice.prompts.clear()
+        alice.runner.command("bob", words)
+        assert alice.notes or alice.prompts, words
+    assert len(bob.shown) == shown
+    alice.runner.command("bob", "refresh")
+    scene.until(lambda: bob.has(SessionOpened) and len(bob.shown) > shown)
+    assert bob.plain_messages == []
 
 
 def test_long_texts_arrive_whole(scene: Scene) -> None:

@@ -11,17 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otrcore.conversation import MAX_COMPLAINT
+from otrcore.crypto.secret import Secret
 from otrcore.errors import Reason
 from otrcore.events import (
+    Downgraded,
     Event,
+    ExtraKey,
     HandshakeEnd,
     HandshakeFailed,
     HandshakeStep,
+    Held,
     HeldBack,
+    MemoryChanged,
+    NoCommonVersion,
     NotSent,
     PeerComplained,
+    Queued,
     Received,
     Rejected,
+    Resent,
     SessionEnded,
     SessionOpened,
     SmpAborted,
@@ -32,11 +40,23 @@ from otrcore.events import (
     SmpSucceeded,
     Transmit,
 )
-from otrcore.irc.host import ShowNote
-from otrcore.irc.texts import explain, identification, status
-from otrcore.model import Fingerprint, MessageState, Protection, SessionInfo
+from otrcore.irc.actions import AskSecret, ShowNote
+from otrcore.irc.commands import OTR
+from otrcore.irc.texts import (
+    MAX_QUESTION,
+    Standing,
+    explain,
+    identification,
+    policy_lines,
+    prompt,
+    status,
+)
+from otrcore.memory import STRANGER, KnownKey, PeerMemory
+from otrcore.model import Fingerprint, MessageState, Protection, SessionInfo, Trust
+from otrcore.policy import ALWAYS, MANUAL, NEVER, PRESETS
 from otrcore.v3.ake import NAMES
 from tests.irc.network import Line, Network
+from tests.pair import Pair
 
 OURS = Fingerprint(bytes.fromhex("00112233445566778899aabbccddeeff01234567"))
 THEIRS = Fingerprint(bytes.fromhex("fedcba9876543210fedcba9876543210fedcba98"))
@@ -46,17 +66,21 @@ INFO = SessionInfo(3, bytes.fromhex("0123456789abcdef"), True, OURS, THEIRS, 0x1
 PLAIN, ENCRYPTED, FINISHED = MessageState.PLAINTEXT, MessageState.ENCRYPTED, MessageState.FINISHED
 
 # What the user can do next; a note that something went wrong has to name one.
-NEXT_STEP = re.compile(r"/otr (start|end)|[Ss]end it|[Aa]sk for it|ask by voice|compare the fingerprints")
+NEXT_STEP = re.compile(
+    r"/otr (start|end|smp (ask|answer|abort)|send|policy)|[Ss]end it|[Aa]sk for it|ask by voice|"
+    "in person|newer client"
+)
+
+KEY = Secret(bytes(32))
 
 # Events after which nothing is left to do, or that speak for themselves.
 SILENT: list[Event] = [
     Transmit(("x",)),
     Received("x", Protection.ENCRYPTED),
+    MemoryChanged(STRANGER),
+    ExtraKey(KEY, 1, b"", by_peer=False),
     Rejected(Reason.OTHER_INSTANCE),
-    SmpProgress(25),
-    SmpSucceeded(trusts=True),
-    SmpFailed(trusts=True),
-    SmpAborted(SmpEnd.HERE),
+    Rejected(Reason.TOO_MANY),
     Rejected(Reason.REPLAYED),
     Rejected(Reason.REFLECTED),
     Rejected(Reason.OUT_OF_TURN),
@@ -66,19 +90,37 @@ SILENT: list[Event] = [
 ]
 TELLING: list[tuple[Event, MessageState]] = [
     (SmpAsked("Where did we meet?"), ENCRYPTED),
-    (NotSent("x", HeldBack.STARTING), PLAIN),
+    (SmpAsked(None), ENCRYPTED),
+    *((SmpProgress(percent), ENCRYPTED) for percent in (25, 50, 75)),
+    *((SmpSucceeded(trusts), ENCRYPTED) for trusts in (True, False)),
+    *((SmpFailed(trusts), ENCRYPTED) for trusts in (True, False)),
+    *((SmpAborted(end), ENCRYPTED) for end in SmpEnd),
+    *((SmpAborted(SmpEnd.SESSION), state) for state in (PLAIN, FINISHED)),
+    (NotSent("x", HeldBack.NO_SESSION), PLAIN),
+    (NotSent("x", HeldBack.TOO_MUCH), PLAIN),
     (NotSent("x", HeldBack.FINISHED), FINISHED),
     (NotSent("x", HeldBack.TOO_LARGE), ENCRYPTED),
+    (Queued("x"), PLAIN),
+    (Resent("x"), ENCRYPTED),
+    (Held(("x",)), ENCRYPTED),
+    (Held(("x", "y")), ENCRYPTED),
     *((HandshakeStep(name, sent), PLAIN) for name, sent in product(NAMES.values(), (True, False))),
     *((HandshakeFailed(end), state) for end, state in product(HandshakeEnd, MessageState)),
-    *((SessionOpened(INFO, refreshed), ENCRYPTED) for refreshed in (True, False)),
-    (SessionOpened(INFO, False, OLDER), ENCRYPTED),
+    *(
+        (SessionOpened(INFO, refreshed, trust), ENCRYPTED)
+        for refreshed, trust in product((True, False), Trust)
+    ),
+    (SessionOpened(INFO, False, Trust.NONE, OLDER), ENCRYPTED),
     (SessionEnded(by_peer=True), FINISHED),
     (SessionEnded(by_peer=False), PLAIN),
+    (Downgraded(4, 3), PLAIN),
+    *((NoCommonVersion(frozenset(offered)), PLAIN) for offered in ({1}, {2}, {1, 2}, {4}, {2, 4}, {4, 5})),
+    (ExtraKey(KEY, 1, b"data", by_peer=True), ENCRYPTED),
     (PeerComplained("no key"), PLAIN),
     (Rejected(Reason.NO_SESSION, had_text=True), PLAIN),
     (Rejected(Reason.UNREADABLE, had_text=True), ENCRYPTED),
     (Rejected(Reason.MALFORMED, had_text=True), ENCRYPTED),
+    (Rejected(Reason.MALFORMED), PLAIN),
     (Rejected(Reason.VERSION), PLAIN),
     (Rejected(Reason.UNRECOGNIZED), PLAIN),
     (Rejected(Reason.TOO_LARGE), PLAIN),
@@ -86,7 +128,7 @@ TELLING: list[tuple[Event, MessageState]] = [
 
 
 def said(event: Event, state: MessageState, peer: str = "bob") -> str:
-    return "\n".join(explain(event, peer, state))
+    return "\n".join(explain(event, peer, Standing(state)))
 
 
 def test_every_kind_of_event_is_in_these_tables() -> None:
@@ -95,11 +137,12 @@ def test_every_kind_of_event_is_in_these_tables() -> None:
     assert {event.reason for event in events if isinstance(event, NotSent)} == set(HeldBack)
     assert {event.reason for event in events if isinstance(event, HandshakeFailed)} == set(HandshakeEnd)
     assert {event.reason for event in events if isinstance(event, Rejected)} == set(Reason)
+    assert {event.reason for event in events if isinstance(event, SmpAborted)} == set(SmpEnd)
 
 
 @pytest.mark.parametrize(("event", "state"), TELLING, ids=repr)
 def test_an_event_has_its_sentence(event: Event, state: MessageState) -> None:
-    lines = explain(event, "bob", state)
+    lines = explain(event, "bob", Standing(state))
     assert lines
     for line in lines:
         assert line.strip()
@@ -107,13 +150,13 @@ def test_an_event_has_its_sentence(event: Event, state: MessageState) -> None:
     if isinstance(event, HandshakeStep):
         assert lines[0].startswith("Sent: " if event.sent else "Received: ")
     else:
-        assert "bob" in " ".join(lines) or isinstance(event, NotSent)
+        assert "bob" in " ".join(lines)
 
 
 @pytest.mark.parametrize("event", SILENT, ids=repr)
 def test_an_event_that_speaks_for_itself_has_none(event: Event) -> None:
     for state in MessageState:
-        assert explain(event, "bob", state) == ()
+        assert explain(event, "bob", Standing(state)) == ()
 
 
 @pytest.mark.parametrize(
@@ -121,7 +164,10 @@ def test_an_event_that_speaks_for_itself_has_none(event: Event) -> None:
     [
         (event, state)
         for event, state in TELLING
-        if isinstance(event, NotSent | SessionOpened)
+        if isinstance(event, NotSent | Held | SmpAsked | SmpFailed | Downgraded)
+        or (isinstance(event, SessionOpened) and event.trust is Trust.NONE)
+        or (isinstance(event, SmpAborted) and state is ENCRYPTED)
+        or (isinstance(event, NoCommonVersion) and event.offered & {1, 2})
         or (isinstance(event, HandshakeFailed) and state is not ENCRYPTED)
         or (isinstance(event, SessionEnded) and event.by_peer)
         or (isinstance(event, Rejected) and event.had_text)
@@ -148,22 +194,137 @@ def test_an_end_tells_whether_text_goes_out() -> None:
     assert "What you type goes out unencrypted" in said(SessionEnded(by_peer=False), PLAIN)
 
 
-def test_secured_shows_what_to_compare_and_says_that_it_is_not_verified() -> None:
-    lines = explain(SessionOpened(INFO, False), "bob", ENCRYPTED)
+@pytest.mark.parametrize(
+    "policy", [MANUAL, ALWAYS], ids=["plain text is allowed", "plain text is not allowed"]
+)
+def test_what_is_said_of_the_next_text_is_so_under_every_policy(policy: object) -> None:
+    assert policy in (MANUAL, ALWAYS)
+    always = policy is ALWAYS
+    standing = Standing(PLAIN, ALWAYS if always else MANUAL)
+    for event in (
+        NotSent("x", HeldBack.NO_SESSION),
+        HandshakeFailed(HandshakeEnd.NO_ANSWER),
+        SessionEnded(by_peer=False),
+    ):
+        text = " ".join(explain(event, "bob", standing))
+        assert ("What you type goes out unencrypted" in text) is not always
+        assert ("By your policy nothing goes out unencrypted" in text) is always
+
+
+def test_no_next_step_is_impossible() -> None:
+    """In the plain state there is nothing to end, outside of an encrypted one nothing to verify."""
+    for event, state in TELLING:
+        text = said(event, state)
+        if state is not ENCRYPTED:
+            assert "/otr smp" not in text
+        if state is PLAIN and not isinstance(event, Rejected):
+            assert "/otr end" not in text
+    assert "/otr" not in said(SmpAborted(SmpEnd.SESSION), FINISHED)
+
+
+def test_every_command_that_a_text_names_is_one() -> None:
+    texts = [said(event, state) for event, state in TELLING]
+    texts += [" ".join(explain(event, "bob", Standing(state, ALWAYS))) for event, state in TELLING]
+    texts += [*policy_lines("bob", MANUAL), *status("bob", NEVER, None), *status("bob", ALWAYS, None)]
+    named = {
+        name
+        for text in texts
+        for name in re.findall(r"/otr ([a-z]+(?: (?:ask|answer|abort|default|v2))?)", text)
+    }
+    assert len(named) > 5
+    for name in named:
+        request = OTR.parse(name)
+        assert request is not None, name
+        assert not request.argument or request.command.argument
+
+
+def test_secured_shows_what_to_compare_and_the_one_next_step() -> None:
+    lines = explain(SessionOpened(INFO, False, Trust.NONE), "bob", Standing(ENCRYPTED))
     assert lines == (
         "Secured: the conversation with bob is encrypted (OTR version 3).",
         "  your fingerprint:  00112233 44556677 8899AABB CCDDEEFF 01234567",
         "  bob's fingerprint: FEDCBA98 76543210 FEDCBA98 76543210 FEDCBA98",
         "  session id:        01234567 89abcdef",
-        "Not verified yet: compare the fingerprints with bob by voice or in person.",
+        "Not verified: somebody in between could be reading along. "
+        "Next: /otr smp ask, and a secret that only bob and you know.",
     )
-    assert said(SessionOpened(INFO, True), ENCRYPTED).startswith("Secured with fresh keys:")
+    assert len(re.findall("/otr", "".join(lines))) == 1
+    assert said(SessionOpened(INFO, True, Trust.NONE), ENCRYPTED).startswith("Secured with fresh keys:")
+
+
+@pytest.mark.parametrize("trust", [Trust.COMPARED, Trust.SMP])
+def test_secured_with_a_verified_key_says_so_and_how(trust: Trust) -> None:
+    last = explain(SessionOpened(INFO, False, trust), "bob", Standing(ENCRYPTED))[-1]
+    assert last.startswith("Verified: ")
+    assert ("fingerprints" in last) is (trust is Trust.COMPARED)
+    assert "/otr" not in last
 
 
 def test_another_key_is_the_first_thing_said() -> None:
-    first = explain(SessionOpened(INFO, False, OLDER), "bob", ENCRYPTED)[0]
-    assert first.startswith("WARNING: bob had another key before")
-    assert str(OLDER) in first
+    opened = SessionOpened(INFO, False, Trust.NONE, OLDER)
+    first, second, third, *_ = explain(opened, "bob", Standing(ENCRYPTED))
+    assert first == f"WARNING: bob had another key before ({OLDER})."
+    assert "in between" in second
+    assert third.startswith("Secured")
+    known = PeerMemory(keys=(KnownKey(OLDER, Trust.SMP), KnownKey(THEIRS)))
+    first = explain(opened, "bob", Standing(ENCRYPTED, memory=known))[0]
+    assert first == f"WARNING: this is NOT the key of bob that you have verified ({OLDER})."
+
+
+def test_a_success_tells_who_is_verified_to_whom() -> None:
+    mutual = said(SmpSucceeded(trusts=True), ENCRYPTED)
+    asked = " ".join(explain(SmpSucceeded(trusts=True), "bob", Standing(ENCRYPTED, asked=True)))
+    answered = said(SmpSucceeded(trusts=False), ENCRYPTED)
+    assert "both of you" in mutual
+    assert "bob has not thereby verified you" in asked
+    assert "You have not thereby verified bob: /otr smp ask" in answered
+    before = " ".join(explain(SmpSucceeded(trusts=False), "bob", Standing(ENCRYPTED, trust=Trust.SMP)))
+    assert "/otr" not in before
+
+
+def test_version_1_is_not_offered_a_way() -> None:
+    assert "/otr" not in said(NoCommonVersion(frozenset({1})), PLAIN)
+    assert "broken" in said(NoCommonVersion(frozenset({1})), PLAIN)
+    for offered in ({2}, {1, 2}):
+        assert "/otr policy v2" in said(NoCommonVersion(frozenset(offered)), PLAIN)
+
+
+def test_an_extra_key_is_never_shown() -> None:
+    key = Secret(bytes(range(100, 132)))
+    text = said(ExtraKey(key, 1, b"data", by_peer=True), ENCRYPTED)
+    assert "data" not in text
+    assert bytes(key).hex() not in text
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_policies_are_called_by_their_names(name: str) -> None:
+    (line,) = policy_lines("bob", PRESETS[name])
+    assert line.startswith(f"Policy for bob: {name}, ")
+
+
+# ---- prompts
+
+
+def test_prompts_say_whose_secret_and_that_exactness_counts() -> None:
+    asked = AskSecret("bob", "Where?", True, 1)
+    ours = AskSecret("bob", "Where?", False, 1)
+    for prompted in (asked, ours, AskSecret("bob", None, True, 1), AskSecret("bob", None, False, 1)):
+        what, how = prompt(prompted)
+        assert "bob" in what
+        assert "Capitals and blanks count" in how
+        assert "empty line calls it off" in how
+        assert ('"Where?"' in what) is (prompted.question is not None)
+    assert prompt(asked)[0] != prompt(ours)[0]
+
+
+@given(st.text())
+def test_a_question_is_one_line_of_bounded_length(question: str) -> None:
+    for line in (
+        *explain(SmpAsked(question), "bob", Standing(ENCRYPTED)),
+        *prompt(AskSecret("bob", question, True, 1)),
+    ):
+        assert not set(line) & set("\r\n\0")
+        assert len(line) < MAX_QUESTION + 150
 
 
 @pytest.mark.parametrize("peer", ["b", "bob", "a_very_long_nickname_of_somebody"])
@@ -173,20 +334,31 @@ def test_fingerprints_stand_above_each_other(peer: str) -> None:
 
 
 def test_status_tells_every_state_apart() -> None:
-    answers = {
-        "plain": status(PLAIN, False, None, "bob"),
-        "starting": status(PLAIN, True, None, "bob"),
-        "encrypted": status(ENCRYPTED, False, INFO, "bob"),
-        "refreshing": status(ENCRYPTED, True, INFO, "bob"),
-        "finished": status(FINISHED, False, None, "bob"),
-    }
-    assert "not encrypted. /otr start" in answers["plain"][0]
-    assert "being set up" in answers["starting"][0]
-    assert "is encrypted (OTR version 3), and not verified" in answers["encrypted"][0]
-    assert answers["encrypted"][1:] == identification(INFO, "bob")
-    assert answers["refreshing"] == answers["encrypted"]
-    assert "has ended" in answers["finished"][0]
-    assert "/otr end" in answers["finished"][0]
+    pair = Pair()
+    plain = status("bob", MANUAL, pair.alice)
+    assert plain == status("bob", MANUAL, None)
+    assert plain == ("The conversation with bob is not encrypted. /otr start to change that.",)
+    assert "nothing goes out like that" in status("bob", ALWAYS, None)[0]
+    assert "switched off" in status("bob", NEVER, None)[0]
+    query = pair.alice.start()
+    assert status("bob", MANUAL, pair.alice) == ("An encrypted conversation with bob is being set up.",)
+    pair.do("alice", query)
+    pair.settle()
+    info = pair.alice.info
+    assert info is not None
+    first, *rows, last = status("bob", MANUAL, pair.alice)
+    assert first == "The conversation with bob is encrypted (OTR version 3), and not verified."
+    assert tuple(rows) == identification(info, "bob")
+    assert "Next: /otr smp ask" in last
+    pair.do("alice", pair.alice.set_trust(Trust.COMPARED))
+    first, *rows = status("bob", MANUAL, pair.alice)
+    assert first.endswith("and verified by comparing fingerprints.")
+    assert tuple(rows) == identification(info, "bob")
+    pair.end("bob")
+    (ended,) = status("bob", MANUAL, pair.alice)
+    assert "has ended" in ended
+    assert "/otr start" in ended
+    assert "/otr end" in ended
 
 
 NASTY = [
@@ -209,16 +381,19 @@ def test_what_peers_choose_is_never_formatted(nasty: str) -> None:
         if isinstance(event, HandshakeStep):
             continue
         text = said(event, state, nasty)
-        assert nasty in text or isinstance(event, NotSent)
+        assert nasty in text
         assert text.replace(nasty, "bob").split() == said(event, state).split()
     assert said(PeerComplained(nasty), PLAIN).endswith(f": {nasty}")
-    for lines in (status(PLAIN, True, None, nasty), status(FINISHED, False, None, nasty)):
-        assert nasty in lines[0]
+    assert f'"{nasty}"' in said(SmpAsked(nasty), ENCRYPTED)
+    assert said(Resent(nasty), ENCRYPTED).endswith(f": {nasty}")
+    for policy in PRESETS.values():
+        assert nasty in status(nasty, policy, None)[0]
+        assert nasty in policy_lines(nasty, policy)[0]
 
 
 @given(st.text())
 def test_a_complaint_is_one_line(text: str) -> None:
-    (line,) = explain(PeerComplained(text), "bob", PLAIN)
+    (line,) = explain(PeerComplained(text), "bob", Standing())
     assert not set(line) & set("\r\n\0")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from otrcore.events import Queued, Rejected
 from tests.pair import OTHER, SIDES
 from tests.peers.bad_network import BadNetwork
 
@@ -14,16 +15,22 @@ BLOCKS = range(12)
 SEEDS_A_BLOCK = 12
 
 
-def after_bad_times(seed: int) -> BadNetwork:
-    """Return a pair after a bad network has become a fair one and everything has come to rest."""
+def in_bad_times(seed: int) -> BadNetwork:
+    """Return a pair in the middle of it."""
     pair = BadNetwork(seed, line_limit=200 if seed % 4 == 0 else None)
     if seed % 3:
         pair.secure()
     for _ in range(STEPS):
         pair.misbehave()
+    return pair
+
+
+def after_bad_times(seed: int) -> BadNetwork:
+    """Return a pair after a bad network has become a fair one and everything has come to rest."""
+    pair = in_bad_times(seed)
     pair.settle()
-    # 60 s without progress end an exchange, and a yielded Commit may have been progress after 5.
-    pair.wait(66.0)
+    # A start that had to wait, what was tried again, what that has led to, and 60 s for each to end.
+    pair.wait(240.0)
     return pair
 
 
@@ -52,10 +59,15 @@ def test_after_bad_times(block: int) -> None:
 
 def test_the_times_are_bad() -> None:
     """The seeds lead into every kind of trouble, and texts still get through."""
-    uneven, texts = 0, 0
+    uneven, texts, waited, refused = 0, 0, 0, 0
     for seed in range(40):
-        pair = after_bad_times(seed)
+        pair = in_bad_times(seed)
         uneven += not pair.even
-        texts += sum(len(pair.got(side)) for side in SIDES)
-    assert uneven > 0
+        for side in SIDES:
+            texts += len(pair.got(side))
+            waited += len(pair.of_kind(side, Queued))
+            refused += len(pair.of_kind(side, Rejected))
+    assert uneven > 5
     assert texts > 100
+    assert waited > 20
+    assert refused > 50

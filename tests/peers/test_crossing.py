@@ -14,7 +14,7 @@ import pytest
 from otrcore.events import HandshakeFailed, SessionOpened
 from otrcore.model import MessageState
 from tests.pair import SIDES, Pair, Side
-from tests.peers.orders import deliver, deliver_twice, every_order, some_order
+from tests.peers.orders import Step, deliver, deliver_twice, every_order, some_order
 from tests.spec import reading
 
 QUERY = "?OTRv3?"
@@ -160,16 +160,38 @@ def test_the_higher_hash_is_the_initiator(seed: int) -> None:
         assert info.initiator
 
 
+def slowly(seconds: float) -> Step:
+    """Return a link on which one line of either side arrives in so many seconds."""
+
+    def step(pair: Pair, to: Side) -> None:
+        pair.clock.advance(seconds)
+        for side in SIDES:
+            due = pair.talks[side].next_tick
+            if due is not None and due <= pair.clock.now:
+                pair.do(side, pair.talks[side].tick())
+        deliver(pair, to)
+
+    return step
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("situation", [both_ask, both_commit])
 def test_slow_lines_change_nothing(situation: Situation, seed: int) -> None:
-    """Four seconds pass before each line: the five for the winner's Reveal Signature are over meanwhile."""
-
-    def step(pair: Pair, to: Side) -> None:
-        pair.clock.advance(4.0)
-        for side in SIDES:
-            pair.do(side, pair.talks[side].tick())
-        deliver(pair, to)
-
-    for pair in every_order(lambda: fresh(situation, seed), step):
+    """2.5 s pass before each line: the five for the winner's Reveal Signature are over meanwhile."""
+    for pair in every_order(lambda: fresh(situation, seed), slowly(2.5)):
         check_agreed(pair)
+
+
+@pytest.mark.parametrize("seconds", [4.0, 5.0, 6.0])
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("situation", [both_ask, both_commit])
+def test_lines_so_slow_that_they_are_taken_for_lost(situation: Situation, seed: int, seconds: float) -> None:
+    """What is tried again then meets what was on its way; it ends, and the next start is a good one."""
+    for draw in range(8):
+        pair = fresh(situation, seed)
+        some_order(pair, Random(f"{seed} {draw}"), slowly(seconds))
+        pair.wait(200.0)
+        assert not pair.alice.starting
+        assert not pair.bob.starting
+        pair.start(SIDES[draw % 2])
+        pair.agreed()

@@ -7,7 +7,7 @@ import pytest
 from otrcore.events import Received, SessionOpened, Transmit
 from otrcore.model import MessageState
 from otrcore.policy import DEFAULT
-from tests.pair import SIDES, Pair, Side
+from tests.pair import SIDES, Pair, Side, speaking
 from tests.peers.bad_network import TAG
 from tests.spec.reading import line, public
 from tests.spec.scripted import ScriptedPeer, exponents
@@ -62,6 +62,31 @@ def test_an_exchange_ends_well_in_a_flood(kind: str, starter: Side) -> None:
     assert all(pair.of_kind(side, SessionOpened) for side in SIDES)
     pair.settle()
     pair.agreed()
+
+
+@pytest.mark.parametrize("latency", [0.3, 2.0, 4.0])
+@pytest.mark.parametrize("starter", SIDES)
+@pytest.mark.parametrize("version", [2, 3])
+def test_queries_cannot_keep_an_exchange_from_its_end(version: int, starter: Side, latency: float) -> None:
+    """One to each side for each line's time on the way, for as long as it takes."""
+    pair = Pair(policies=(speaking(2, 3), speaking(2, 3)), seed="queries")
+    query = f"?OTRv{version}?"
+    pair.hand(starter, query)
+    for _ in range(12):
+        pair.clock.advance(latency)
+        arriving = [(side, waiting) for side in SIDES for waiting in pair.on_the_way[side]]
+        for side in SIDES:
+            pair.on_the_way[side].clear()
+            due = pair.talks[side].next_tick
+            if due is not None and due <= pair.clock.now:
+                pair.do(side, pair.talks[side].tick())
+            pair.hand(side, query)
+        for side, late in arriving:
+            pair.hand(side, late)
+        if all(pair.of_kind(side, SessionOpened) for side in SIDES):
+            break
+    assert all(pair.of_kind(side, SessionOpened) for side in SIDES)
+    assert all(talk.state is MessageState.ENCRYPTED for talk in pair.talks.values())
 
 
 @pytest.mark.parametrize("kind", ["Key", *STRAY])

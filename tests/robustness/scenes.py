@@ -13,7 +13,7 @@ import pytest
 
 from otrcore.conversation import Conversation
 from otrcore.model import MessageState
-from otrcore.session import Encrypted
+from otrcore.session import Encrypted, Session
 from otrcore.v3.ake import Ake, AuthStateNone, AwaitingRevealSignature
 from otrcore.v3.channel import DataChannel
 from otrcore.wire import text as wire_text
@@ -31,8 +31,10 @@ PEER: Side = OTHER[SUBJECT]
 
 
 def exchange_of(talk: Conversation) -> Ake | None:
-    """The key exchange of a conversation, if it has had one."""
-    exchanges = list(talk._session._exchanges.values())
+    """The key exchange that is under way, if any: with an instance, else with whichever answers."""
+    instances = talk._instances
+    exchanges = [each for session in instances._sessions.values() for each in session.exchanges.values()]
+    exchanges += [each.exchange for each in instances._broadcasts.values() if not each.served]
     assert len(exchanges) <= 1
     for exchange in exchanges:
         assert isinstance(exchange, Ake)
@@ -40,9 +42,14 @@ def exchange_of(talk: Conversation) -> Ake | None:
     return None
 
 
+def session_of(talk: Conversation) -> Session:
+    """The session of an encrypted conversation."""
+    return talk._instances.session()
+
+
 def channel_of(talk: Conversation) -> DataChannel:
     """The channel of an encrypted conversation."""
-    state = talk._session._state
+    state = session_of(talk)._state
     assert isinstance(state, Encrypted)
     assert isinstance(state.channel, DataChannel)
     return state.channel
@@ -234,7 +241,7 @@ def play(name: str, version: int = 3, seed: object = 0) -> Pair:
 def allow_both(pair: Pair) -> Pair:
     """Let both sides accept either version from here on, whatever was agreed; returns the pair."""
     for talk in pair.talks.values():
-        talk._policy = talk._session._policy = speaking(*VERSIONS)
+        talk.set_policy(speaking(*VERSIONS))
     return pair
 
 

@@ -13,7 +13,7 @@ from otrcore.crypto.modp import PRIME
 from otrcore.crypto.secret import Secret
 from otrcore.errors import PeerError
 from otrcore.events import Transmit
-from otrcore.v3.kdf import ake_keys, session_keys
+from otrcore.v3.kdf import ake_keys, extra_key, session_keys
 from otrcore.wire.codec import MAC_BYTES
 from otrcore.wire.fragment import Reassembler, parse_fragment
 from otrcore.wire.messages3 import DataMessage, RevealSignature
@@ -81,7 +81,7 @@ def secrets_ever_had(pair: Pair) -> set[bytes]:
             bytes(secret)
             for secret in (
                 *(shared, ake.c, ake.c_prime, ake.m1, ake.m2, ake.m1_prime, ake.m2_prime),
-                *(sending.aes, sending.mac, receiving.aes, receiving.mac),
+                *(sending.aes, sending.mac, receiving.aes, receiving.mac, extra_key(shared)),
             )
         }
     return secrets - revealed(pair)

@@ -11,11 +11,20 @@ import pytest
 
 from otrcore.crypto.modp import PRIME
 from otrcore.errors import Reason
-from otrcore.events import PeerComplained, Received, Rejected, SessionEnded, SessionOpened, Transmit
+from otrcore.events import (
+    NoCommonVersion,
+    PeerComplained,
+    Received,
+    Rejected,
+    SessionEnded,
+    SessionOpened,
+    Transmit,
+)
 from otrcore.model import DsaPublicKey, MessageState, Protection
 from otrcore.policy import Policy
+from otrcore.session import COMPLAINT_PAUSE
 from otrcore.v3.ake import AwaitingDhKey, AwaitingRevealSignature, AwaitingSignature
-from otrcore.wire import codec
+from otrcore.wire import codec, rejoin
 from otrcore.wire import text as wire_text
 from otrcore.wire.fragment import MAX_TOTAL, cut
 from otrcore.wire.keys import serialise_public_key
@@ -45,6 +54,7 @@ from tests.robustness.scenes import (
     raw_of,
     sent_by,
 )
+from tests.snapshot import snapshot
 
 WHOLE = [
     "query sent",
@@ -112,10 +122,23 @@ def test_with_more_behind_it(name: str, version: int) -> None:
 
 @each_whole
 def test_cut_off_as_a_line(name: str, version: int) -> None:
-    pair, line = good(name, version)
+    """It waits for its rest, as a server may have cut it, and is refused when that does not come."""
+    _, line = good(name, version)
     # Near its end a cut costs at most the final dot, which is tolerated.
-    for damaged in (line[:6], line[:30], line[:31], line[: len(line) // 2], line[:-4], line[:9] + "." + line):
-        refused(pair, damaged, Reason.MALFORMED)
+    for damaged in (line[:6], line[:30], line[:31], line[: len(line) // 2], line[:-4]):
+        pair, _ = good(name, version)
+        talk = pair.talks[SUBJECT]
+        talk.tick()
+        before = state_of(talk, damaged)
+        assert talk.receive(damaged) == []
+        pair.clock.advance(rejoin.LIFETIME)
+        events = talk.tick()
+        assert [event.reason for event in events if isinstance(event, Rejected)] == [Reason.MALFORMED]
+        assert_little_is_said(events)
+        assert state_of(talk, damaged) == before
+        assert talk._rejoiner.empty
+    pair, line = good(name, version)
+    refused(pair, line[:9] + "." + line, Reason.MALFORMED)
 
 
 @each_whole
@@ -156,8 +179,8 @@ def test_only_a_commit_may_be_for_anyone(name: str) -> None:
         ("awaiting Reveal Signature", Reason.OUT_OF_TURN),
         ("awaiting Signature", Reason.OUT_OF_TURN),
         ("yielded", Reason.OUT_OF_TURN),
-        ("encrypted as initiator", Reason.OTHER_INSTANCE),
-        ("encrypted, keys rotated", Reason.OTHER_INSTANCE),
+        ("encrypted as initiator", Reason.NO_SESSION),
+        ("encrypted, keys rotated", Reason.NO_SESSION),
     ],
 )
 def test_from_another_instance_than_the_one_spoken_with(name: str, reason: Reason) -> None:
@@ -186,13 +209,14 @@ def test_queries_without_a_version_of_ours(name: str, version: int) -> None:
     pair = play(name, version)
     talk = pair.talks[SUBJECT]
     other = OTHER_VERSION[version]
-    with_another = (f"?OTRv{other}?", f"?OTR?v{other}?", f"?OTRv{other}4x?")
-    for line in ("?OTR?", "?OTRv?", "?OTR?v?", "?OTRv1?", *with_another):
+    offered = {"?OTR?": {1}, "?OTR?v?": {1}, "?OTRv1?": {1}}
+    offered |= {f"?OTRv{other}?": {other}, f"?OTR?v{other}?": {1, other}, f"?OTRv{other}4x?": {other, 4}}
+    for line, versions in offered.items():
         before = state_of(talk, line)
-        events = talk.receive(line)
-        assert [event for event in events if not isinstance(event, Rejected)] == []
-        assert all(event.reason is Reason.VERSION for event in events if isinstance(event, Rejected))
+        assert talk.receive(line) == [NoCommonVersion(frozenset(versions))]
         assert state_of(talk, line) == before
+    assert refused(pair, "?OTRv?", Reason.VERSION) == []
+    assert refused(pair, "?OTRvx?", Reason.VERSION) == []
 
 
 @each_scene
@@ -375,9 +399,9 @@ def _asked(rogue: Rogue) -> tuple[Pair, int]:
     """A subject that has answered the rogue's query and D-H Key, and its public value."""
     pair = Pair(version=rogue.version, seed="rogue")
     pair.talks[SUBJECT].receive(f"?OTRv{rogue.version}?")
+    pair.talks[SUBJECT].receive(rogue.dh_key())
     exchange = exchange_of(pair.talks[SUBJECT])
     assert exchange is not None
-    pair.talks[SUBJECT].receive(rogue.dh_key())
     assert isinstance(exchange.state, AwaitingSignature)
     return pair, exchange.state.commit.keys.public
 
@@ -586,9 +610,13 @@ def test_a_forged_data_message(name: str, version: int) -> None:
         *[{"mac": flipped(message.mac, at)} for at in range(20)],
         {"mac": bytes(20)},
     ]
-    for change in changes:
-        said = refused(pair, edited(line, **change), Reason.UNREADABLE)
-        assert [type(event) for event in said] == [Transmit]
+    pair.clock.advance(COMPLAINT_PAUSE)
+    forged = [edited(line, **change) for change in changes]
+    for first, *others in (forged, forged[::-1]):
+        assert [type(event) for event in refused(pair, first, Reason.UNREADABLE)] == [Transmit]
+        for other in others:
+            assert refused(pair, other, Reason.UNREADABLE) == []
+        pair.clock.advance(COMPLAINT_PAUSE)
     pair.clear()
     pair.settle()
     assert pair.events(SUBJECT) == [Received("now", Protection.ENCRYPTED)]
@@ -727,12 +755,13 @@ def test_an_empty_text_is_not_shown(plaintext: bytes, version: int) -> None:
 def test_an_error_text_is_shown_and_starts_nothing(name: str, version: int, start_on_tag: bool) -> None:
     pair = play(name, version)
     talk = pair.talks[SUBJECT]
-    talk._policy = replace(talk._policy, start_on_tag=start_on_tag)
+    talk.set_policy(replace(talk.policy, start_on_tag=start_on_tag))
     for inside in ("?OTRv23?", "?OTR?v3?", "?OTR Error: x", "?OTR:AAMD.", wire_text.TAG_BASE + "x", "%n%s{}"):
         line = f"?OTR Error: {inside}"
-        before = state_of(talk, line)
+        before = snapshot(talk._instances)
         assert talk.receive(line) == [PeerComplained(inside.strip())]
-        assert state_of(talk, line) == before
+        assert snapshot(talk._instances) == before
+        assert talk._rejoiner.empty
     [event] = talk.receive("?OTR Error: " + "x" * 5000)
     assert isinstance(event, PeerComplained)
     assert len(event.text) == 400
@@ -750,11 +779,11 @@ def test_plain_text_is_shown_as_what_it_is(name: str, version: int) -> None:
 
 
 @each_version
-@pytest.mark.parametrize("name", [*ENCRYPTED, "finished"])
-def test_a_tag_starts_nothing_unless_all_is_plain(name: str, version: int) -> None:
+@pytest.mark.parametrize("name", ENCRYPTED)
+def test_a_tag_starts_nothing_while_encrypted(name: str, version: int) -> None:
     pair = play(name, version)
     talk = pair.talks[SUBJECT]
-    talk._policy = replace(talk._policy, start_on_tag=True)
+    talk.set_policy(replace(talk.policy, start_on_tag=True))
     line = "hello" + wire_text.TAG_BASE + wire_text.TAG_GROUPS[2] + wire_text.TAG_GROUPS[3]
     before = state_of(talk, line)
     assert talk.receive(line) == [Received("hello", Protection.UNEXPECTED_PLAIN)]

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Literal
 
 from otrcore.conversation import Conversation
-from otrcore.events import Event, Transmit
+from otrcore.events import Event, MemoryChanged, Transmit
 from otrcore.policy import Policy
 from otrcore.session import Encrypted
 from otrcore.smp import machine
@@ -100,7 +100,7 @@ def at(
 
 def channel_of(talk: Conversation) -> DataChannel:
     """The channel of an encrypted conversation."""
-    state = talk._session._state
+    state = talk._instances.session()._state
     assert isinstance(state, Encrypted)
     assert isinstance(state.channel, DataChannel)
     return state.channel
@@ -108,7 +108,7 @@ def channel_of(talk: Conversation) -> DataChannel:
 
 def verification_of(talk: Conversation) -> Verification[Any]:
     """The SMP of an encrypted conversation."""
-    state = talk._session._state
+    state = talk._instances.session()._state
     assert isinstance(state, Encrypted)
     assert isinstance(state.verification, Verification)
     return state.verification
@@ -165,8 +165,8 @@ def record(step: int, message: textbook.Message, count: int | None = None) -> Tl
 
 
 def shown(events: list[Event]) -> list[Event]:
-    """What the user is told."""
-    return [event for event in events if not isinstance(event, Transmit)]
+    """What the user is told; that something is to be remembered is the host's business."""
+    return [event for event in events if not isinstance(event, Transmit | MemoryChanged)]
 
 
 def transmitted(events: list[Event]) -> list[Transmit]:

@@ -11,11 +11,12 @@ from gmpy2 import mpz
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otrcore.crypto.modp import ORDER
 from otrcore.crypto.random import Random
 from otrcore.smp import machine, proof
 from otrcore.smp.group import Group
 from otrcore.smp.proof import CoordinatesProof, LogProof
-from otrcore.v3.smp import ORDER, ModpGroup
+from otrcore.v3.smp import ModpGroup
 from tests.pair import Seeded, seeded
 from tests.smp import small_group, textbook
 from tests.smp.small_group import SmallGroup

@@ -2,8 +2,8 @@
 
 Where the rows depart from "State Transitions": the specification's EXPECT1 has two rows
 here, as between message 1 and message 2 stands a user who has not answered yet; a new
-message 1 then takes the place of the first.  To abort where nothing is under way sends
-nothing, as there is nothing to end.
+message 1 then takes the place of the first.  A user who aborts where nothing is under
+way sends an abort, as the specification says, and is told nothing.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ TABLE: dict[tuple[SmpState, Input], Cell] = {
     ("EXPECT1", "abort"): ([], [], "EXPECT1"),
     ("EXPECT1", "asks"): ([2], [SmpProgress(25)], "EXPECT2"),
     ("EXPECT1", "answers"): ([], NOTHING_TO_ANSWER, "EXPECT1"),
-    ("EXPECT1", "aborts"): ([], [], "EXPECT1"),
+    ("EXPECT1", "aborts"): ([6], [], "EXPECT1"),
     ("asked", "message 1"): ([], [SmpAsked(None)], "asked"),
     ("asked", "message 1Q"): ([], [SmpAsked("Which?")], "asked"),
     ("asked", "message 2"): REFUSED,
@@ -206,13 +206,8 @@ def test_after_an_abort_all_begins_anew(version: int, state: SmpState, aborter: 
     pair.settle()
     other = PEER if aborter == SUBJECT else SUBJECT
     assert shown(pair.events(aborter)) == ([SmpAborted(SmpEnd.HERE)] if aborter in running else [])
-    # The answerer is done before the asker, and its abort then says nothing.
-    told = [SmpAborted(SmpEnd.PEER)] if other in running and aborter in running else []
-    assert shown(pair.events(other)) == told
-    if aborter not in running and other in running:
-        # The last message is lost, and its sender has nothing to abort: its next question heals that.
-        pair.do(aborter, pair.talks[aborter].smp_start(WORDS))
-        pair.settle()
+    # Also from who is done already: the asker may still wait for the last message, which was lost.
+    assert shown(pair.events(other)) == ([SmpAborted(SmpEnd.PEER)] if other in running else [])
     assert state_of(pair, SUBJECT) == state_of(pair, PEER) == "EXPECT1"
     pair.clear()
     verify(pair, aborter, WORDS, WORDS)

@@ -1,4 +1,4 @@
-"""Our exchange after both sides have sent a Commit and ours has lost, with keys that the test knows."""
+"""Our exchange with one instance, L, after both have sent a Commit and ours has lost; its keys are known."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from tests.snapshot import secrets_in, snapshot
 from tests.spec import reading
 from tests.spec.scripted import ScriptedPeer, exponents
 
-US, L, M = 0x1000, 0x2000, 0x3000
+US, L = 0x1000, 0x2000
 NOW = 100.0
+RETRIES = 40.0
 LIFETIME = 60.0
 SEED = "crossing"
 
@@ -27,7 +28,7 @@ class Crossing:
         self.winner = ScriptedPeer(L, exponents()[-1], version=version)
         self.answering = replace(self.winner, exponent=exponents()[3])
         """The winner's other half, which has taken our Commit all the same."""
-        self.ake = Ake(version, identity("alice"), US, seeded(SEED))
+        self.ake = Ake(version, identity("alice"), US, seeded(SEED), L)
         (self.own_commit,) = self.ake.start(NOW).replies
         reply = self.receive(self.winner.commit())
         assert reply is not None

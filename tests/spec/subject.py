@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from otrcore.account import Account
 from otrcore.events import Event, Transmit
 from otrcore.model import MessageState
 from otrcore.policy import Policy
+from otrcore.session import Session
 from tests.pair import Clock, identity, seeded, speaking
 from tests.spec import reading
 from tests.spec.scripted import ScriptedPeer, exponents
@@ -75,6 +78,15 @@ class Subject:
         self.take(self.peer.data_message(US, self.public(1), DISCONNECT, flags=1, counter=2**63))
         assert self.talk.state is MessageState.FINISHED
         return self
+
+    @property
+    def session(self) -> Session:
+        """The encrypted session, reached into for what no peer could bring about."""
+        return self.talk._instances.session()
+
+    def forget_complaints(self) -> None:
+        """Have the next unreadable message answered, though it comes within the pause between two answers."""
+        self.session._told = -math.inf
 
     def sends(self, text: str) -> bytes:
         """Send a text encrypted; return the message."""

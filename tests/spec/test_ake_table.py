@@ -5,9 +5,11 @@ resolution of crossing Commits adds: a Commit of ours that lost is *yielded* to 
 instance that won.  In version 3 a D-H Key of that instance is *held* for a while; in
 version 2 it leads on at once.
 
-"L" is the instance at hand, "M" another one of the same person.  There is one exchange
-at a time, so a Commit of M takes the place of what was begun with L.  Version 2 knows no
-instances: there "L" is the peer, and nothing can come from M.
+"L" is the instance at hand, whose authstate the row names, "M" another one of the same
+person.  Each instance has an exchange of its own, and our Commit goes to all of them: what
+M says is answered as from a peer that has said nothing yet, leaves L where it was, and
+what follows is the authstate towards M.  Version 2 knows no instances: there "L" is the
+peer, and nothing can come from M.
 """
 
 from __future__ import annotations
@@ -18,19 +20,25 @@ from itertools import product
 
 import pytest
 
-from otrcore.errors import PeerError
-from otrcore.events import HandshakeEnd
-from otrcore.protocols import NOTHING, Outcome
-from otrcore.v3.ake import Ake, AwaitingRevealSignature
-from otrcore.wire.header import parse_header
-from tests.pair import identity, seeded
+from otrcore.account import Account
+from otrcore.errors import Reason
+from otrcore.events import (
+    Event,
+    HandshakeEnd,
+    HandshakeFailed,
+    HandshakeStep,
+    Rejected,
+    SessionOpened,
+)
+from otrcore.v3.ake import Ake, AuthState, AuthStateNone
+from tests.pair import Clock, identity, seeded, speaking
 from tests.snapshot import secrets_in, snapshot
 from tests.spec import reading
 from tests.spec.reading import mpi
 from tests.spec.scripted import ScriptedPeer, exponents
+from tests.spec.subject import sent, shown
 
 US, L, M = 0x1000, 0x2000, 0x3000
-NOW = 100.0
 SEED = "the table"
 
 AUTHSTATES = {
@@ -105,12 +113,12 @@ TABLE_3 = {
     ("AWAITING_REVEALSIG", "Signature of L"): IGNORED,
     ("AWAITING_REVEALSIG", "Signature of M"): IGNORED,
     ("AWAITING_REVEALSIG", "start"): IGNORED,
-    ("AWAITING_REVEALSIG", "start, 10 s later"): ("new Commit", "AWAITING_DHKEY"),
-    # As AWAITING_REVEALSIG towards L; towards M the Commit is as good as ever.
+    ("AWAITING_REVEALSIG", "start, 10 s later"): ("new Commit", "unchanged"),
+    # As AWAITING_REVEALSIG towards L; towards M our Commit is as good as ever, here and below.
     ("yielded to L", "higher Commit of L"): ("same Key", "yielded to L"),
     ("yielded to L", "lower Commit of L"): ("same Key", "yielded to L"),
-    ("yielded to L", "higher Commit of M"): ("new Key", "AWAITING_REVEALSIG"),
-    ("yielded to L", "lower Commit of M"): ("new Key", "AWAITING_REVEALSIG"),
+    ("yielded to L", "higher Commit of M"): ("new Key", "yielded to M"),
+    ("yielded to L", "lower Commit of M"): ("same Commit", "unchanged"),
     ("yielded to L", "our own Commit"): IGNORED,
     ("yielded to L", "Key of L"): ("nothing", "held from L"),
     ("yielded to L", "another Key of L"): ("nothing", "held from L"),
@@ -120,11 +128,11 @@ TABLE_3 = {
     ("yielded to L", "Signature of L"): IGNORED,
     ("yielded to L", "Signature of M"): IGNORED,
     ("yielded to L", "start"): IGNORED,
-    ("yielded to L", "start, 10 s later"): ("new Commit", "AWAITING_DHKEY"),
+    ("yielded to L", "start, 10 s later"): ("new Commit", "unchanged"),
     ("held from L", "higher Commit of L"): ("same Key", "held from L"),
     ("held from L", "lower Commit of L"): ("same Key", "held from L"),
-    ("held from L", "higher Commit of M"): ("new Key", "AWAITING_REVEALSIG"),
-    ("held from L", "lower Commit of M"): ("new Key", "AWAITING_REVEALSIG"),
+    ("held from L", "higher Commit of M"): ("new Key", "yielded to M"),
+    ("held from L", "lower Commit of M"): ("same Commit", "unchanged"),
     ("held from L", "our own Commit"): IGNORED,
     ("held from L", "Key of L"): ("nothing", "unchanged"),
     ("held from L", "another Key of L"): ("nothing", "held from L"),
@@ -134,23 +142,23 @@ TABLE_3 = {
     ("held from L", "Signature of L"): IGNORED,
     ("held from L", "Signature of M"): IGNORED,
     ("held from L", "start"): IGNORED,
-    ("held from L", "start, 10 s later"): ("new Commit", "AWAITING_DHKEY"),
+    ("held from L", "start, 10 s later"): ("new Commit", "unchanged"),
     # "Reply with a new D-H Key message, and transition authstate to AUTHSTATE_AWAITING_REVEALSIG."
     ("AWAITING_SIG", "higher Commit of L"): ("new Key", "AWAITING_REVEALSIG"),
     ("AWAITING_SIG", "lower Commit of L"): ("new Key", "AWAITING_REVEALSIG"),
-    ("AWAITING_SIG", "higher Commit of M"): ("new Key", "AWAITING_REVEALSIG"),
-    ("AWAITING_SIG", "lower Commit of M"): ("new Key", "AWAITING_REVEALSIG"),
+    ("AWAITING_SIG", "higher Commit of M"): ("new Key", "yielded to M"),
+    ("AWAITING_SIG", "lower Commit of M"): ("same Commit", "unchanged"),
     ("AWAITING_SIG", "our own Commit"): IGNORED,
     # "If this D-H Key message is the same [...]: Retransmit your Reveal Signature Message."
     ("AWAITING_SIG", "Key of L"): ("same Reveal", "unchanged"),
     ("AWAITING_SIG", "another Key of L"): IGNORED,
-    ("AWAITING_SIG", "Key of M"): IGNORED,
+    ("AWAITING_SIG", "Key of M"): ("new Reveal", "AWAITING_SIG"),
     ("AWAITING_SIG", "Reveal of L"): IGNORED,
     ("AWAITING_SIG", "Reveal of M"): IGNORED,
     ("AWAITING_SIG", "Signature of L"): ("nothing", "encrypted"),
     ("AWAITING_SIG", "Signature of M"): IGNORED,
     ("AWAITING_SIG", "start"): IGNORED,
-    ("AWAITING_SIG", "start, 10 s later"): ("new Commit", "AWAITING_DHKEY"),
+    ("AWAITING_SIG", "start, 10 s later"): ("new Commit", "unchanged"),
 }
 
 TABLE_2 = {
@@ -213,28 +221,63 @@ HAVING_NO_COMMIT = ("NONE", "AWAITING_REVEALSIG")
 LOWEST, LOWER, *_, HIGHER, HIGHEST = exponents()
 SOME_OTHER = exponents()[5]
 
+KINDS = {
+    reading.COMMIT: "Commit",
+    reading.KEY: "Key",
+    reading.REVEAL: "Reveal",
+    reading.SIGNATURE: "Signature",
+}
+
 
 class Scene:
-    """Our exchange, and what it has sent so far."""
+    """A conversation of ours, and what it has sent so far."""
 
     def __init__(self, version: int) -> None:
         self.version = version
-        self.now = NOW
-        self.ake = Ake(version, identity("alice"), US, seeded(SEED))
+        self.clock = Clock()
+        random = seeded(SEED)
+        account = Account(
+            identity("alice"), speaking(version), instance_tag=US, random=random, clock=self.clock
+        )
+        self.talk = account.conversation("them")
         self.sent: list[bytes] = []
 
-    def start(self) -> Outcome:
-        return self._note(self.ake.start(self.now))
+    def start(self) -> list[Event]:
+        """Somebody asks."""
+        return self._note(self.talk.receive(f"?OTRv{self.version}?"))
 
-    def receive(self, raw: bytes) -> Outcome:
-        return self._note(self.ake.receive(raw, parse_header(raw), self.now))
+    def receive(self, raw: bytes) -> list[Event]:
+        return self._note(self.talk.receive(reading.line(raw)))
 
-    def tick(self) -> Outcome:
-        return self._note(self.ake.tick(self.now))
+    def tick(self, after: float = 0.0) -> list[Event]:
+        """Let time pass, and tick once."""
+        self.clock.advance(after)
+        return self._note(self.talk.tick())
 
-    def _note(self, outcome: Outcome) -> Outcome:
-        self.sent += outcome.replies
-        return outcome
+    def run_out(self) -> list[tuple[float, Event]]:
+        """Let time pass until nothing is to be waited for; return what happened, and after how long."""
+        began, happened = self.clock.now, []
+        while (due := self.talk.next_tick) is not None:
+            self.clock.now = due
+            happened += [(due - began, event) for event in self.tick()]
+        return happened
+
+    def _note(self, events: list[Event]) -> list[Event]:
+        self.sent += raws(events)
+        return events
+
+    def authstate(self, tag: int) -> AuthState:
+        """The authstate towards one instance; a Commit to all is one to it until it has answered."""
+        instances = self.talk._instances
+        session = instances._sessions.get(0 if self.version == 2 else tag)
+        exchange = session.exchanges.get(self.version) if session else None
+        broadcast = instances._broadcasts.get(self.version)
+        if exchange is None and broadcast is not None and tag not in broadcast.served:
+            exchange = broadcast.exchange
+        if exchange is None:
+            return AuthStateNone()
+        assert isinstance(exchange, Ake)
+        return exchange.state
 
     def last(self, kind: int) -> bytes | None:
         """The last message of this type that we sent."""
@@ -258,6 +301,10 @@ class Scene:
         return next(gx for gx in values if hashlib.sha256(mpi(gx)).digest() == wanted)
 
 
+def raws(events: list[Event]) -> list[bytes]:
+    return [reading.raw_of(line) for line in sent(events)]
+
+
 def hash_of(commit: bytes | None) -> bytes:
     assert commit is not None
     return reading.message(commit).content(1)
@@ -272,7 +319,7 @@ def bring(version: int, state: str) -> Scene:
         scene.receive(peer(scene, L, HIGHEST).commit())
     if state in ("held from L", "AWAITING_SIG"):
         scene.receive(peer(scene, L, SOME_OTHER).key(US))
-    assert type(scene.ake.state).__name__ == AUTHSTATES[state]
+    check_state(state, scene)
     return scene
 
 
@@ -280,12 +327,19 @@ def peer(scene: Scene, tag: int, exponent: int) -> ScriptedPeer:
     return ScriptedPeer(tag, exponent, version=scene.version)
 
 
+def own_commit(scene: Scene, sender: int) -> bytes:
+    """Our own Commit, sent back as if it came from another instance."""
+    commit = scene.last(reading.COMMIT)
+    assert commit is not None
+    return reading.readdressed(commit, sender, US)
+
+
 MAKE: dict[str, Callable[[Scene], bytes]] = {
     "higher Commit of L": lambda scene: peer(scene, L, HIGHER).commit(),
     "lower Commit of L": lambda scene: peer(scene, L, LOWER).commit(),
     "higher Commit of M": lambda scene: peer(scene, M, HIGHER).commit(),
     "lower Commit of M": lambda scene: peer(scene, M, LOWER).commit(),
-    "our own Commit": lambda scene: scene.last(reading.COMMIT) or b"",
+    "our own Commit": lambda scene: own_commit(scene, L),
     "Key of L": lambda scene: peer(scene, L, SOME_OTHER).key(US),
     "another Key of L": lambda scene: peer(scene, L, LOWEST).key(US),
     "Key of M": lambda scene: peer(scene, M, SOME_OTHER).key(US),
@@ -302,9 +356,11 @@ def test_the_tables_have_every_cell() -> None:
     assert set(TABLE_2) == set(product(STATES_2, MESSAGES_2)) - meaningless
 
 
-def test_without_another_instance_only_the_answer_to_a_yielded_commit_differs() -> None:
+def test_without_another_instance_only_answers_to_a_yielded_commit_and_late_starts_differ() -> None:
+    """A start takes the place of the one exchange there is; with instances it stands beside that of L."""
     differing = {cell for cell in TABLE_2 if TABLE_2[cell] != TABLE_3[cell]}
-    assert differing == {("yielded to L", "Key of L"), ("yielded to L", "another Key of L")}
+    late = {(state, "start, 10 s later") for state in ("AWAITING_REVEALSIG", "yielded to L", "AWAITING_SIG")}
+    assert differing == {("yielded to L", "Key of L"), ("yielded to L", "another Key of L")} | late
 
 
 @each_version
@@ -320,87 +376,99 @@ def test_cell(version: int, state: str, message: str) -> None:
     replies, following = TABLES[version][state, message]
     scene = bring(version, state)
     sent_before = list(scene.sent)
-    whole, before = snapshot(scene.ake), snapshot(scene.ake.state)
+    speaker, bystander = (M, L) if message.endswith("of M") else (L, M)
+    before = {tag: snapshot(scene.authstate(tag)) for tag in (L, M)}
+    whole = snapshot(scene.talk)
 
-    refused = False
-    outcome = NOTHING
     if message.startswith("start"):
-        scene.now += 10.0 if message.endswith("later") else 0.0
-        outcome = scene.start()
+        scene.clock.advance(10.0 if message.endswith("later") else 0.0)
+        events = scene.start()
     else:
-        try:
-            outcome = scene.receive(MAKE[message](scene))
-        except PeerError:
-            refused = True
+        events = scene.receive(MAKE[message](scene))
 
-    check_replies(replies, outcome, sent_before)
+    crossing = version == 3 and message.startswith("lower Commit") and replies == "same Commit"
+    check_replies(replies, events, sent_before, speaker if crossing else None)
     if following == "unchanged":
-        assert snapshot(scene.ake.state) == before
+        assert snapshot(scene.authstate(speaker)) == before[speaker]
     else:
-        assert not refused
-        check_state(following, scene)
-    if refused or (replies, following) == IGNORED:
-        assert outcome == NOTHING
-        if not message.startswith("start"):  # which is remembered
-            assert snapshot(scene.ake) == whole
+        check_state(following, scene, speaker)
+    if version == 3 and replies == "new Commit":
+        check_state("AWAITING_DHKEY", scene, M)
+    elif version == 3:
+        assert snapshot(scene.authstate(bystander)) == before[bystander]
+    if (replies, following) == IGNORED and not message.startswith("start"):  # which is remembered
+        assert all(isinstance(event, Rejected) and not event.had_text for event in events)
+        assert len(events) == (0 if state.startswith("held") and message == "Key of L" else 1)
+        assert snapshot(scene.talk) == whole
     if following == "encrypted":
         initiator = message.startswith("Signature")
         theirs, own = (SOME_OTHER, scene.gx) if initiator else (HIGHEST, scene.gy)
-        check_channel(outcome, version, initiator, reading.power(own, theirs))
+        check_session(events, version, initiator, reading.power(own, theirs))
     else:
-        assert outcome.channel is None
-    assert outcome.failed is None
+        assert scene.talk.info is None
+    assert not any(isinstance(event, HandshakeFailed) for event in events)
 
 
-def check_replies(wanted: str, outcome: Outcome, before: list[bytes]) -> None:
+def check_replies(wanted: str, events: list[Event], before: list[bytes], only_to: int | None = None) -> None:
+    """`only_to`: what went to all instances before goes to this one now, who alone is to give in."""
     if wanted == "nothing":
-        assert outcome.replies == ()
+        assert sent(events) == []
         return
-    kinds = {
-        "Commit": reading.COMMIT,
-        "Key": reading.KEY,
-        "Reveal": reading.REVEAL,
-        "Signature": reading.SIGNATURE,
-    }
     freshness, _, name = wanted.rpartition(" ")
-    (reply,) = outcome.replies
+    (reply,) = raws(events)
     made = reading.message(reply)
-    assert made.kind == kinds[name]
-    earlier = [raw for raw in before if raw[2] == kinds[name]]
-    if freshness == "same":
+    assert KINDS[made.kind] == name
+    earlier = [raw for raw in before if raw[2] == made.kind]
+    if freshness == "same" and only_to is not None:
+        assert made.fields == reading.message(earlier[-1]).fields
+        assert made.tags == (US, only_to)
+    elif freshness == "same":
         assert reply == earlier[-1]
     elif freshness == "new":
-        # A new one differs in what matters: in the D-H value, of which the hash is a picture.
-        field = {"Commit": 1, "Key": 0, "Reveal": 0}[name]
+        # A new one differs in what matters: in the D-H value, of which the hash is a picture, or in
+        # who can read it: several instances get the same Commit revealed.
+        if name == "Reveal":
+            assert reply not in earlier
+            return
+        field = {"Commit": 1, "Key": 0}[name]
         assert made.fields[field] not in [reading.message(raw).fields[field] for raw in earlier]
 
 
-def check_state(wanted: str, scene: Scene) -> None:
-    state = snapshot(scene.ake.state)
+def check_state(wanted: str, scene: Scene, tag: int = L) -> None:
+    wanted = wanted.replace("yielded to M", "yielded to L")
+    state = snapshot(scene.authstate(tag))
     assert isinstance(state, dict)
     if wanted == "encrypted":
         assert state == {"type": "AuthStateNone"}
         return
-    if wanted == "yielded to M":
-        assert state["commit"]["header"]["sender_tag"] == M
-        wanted = "yielded to L"
     assert state["type"] == AUTHSTATES[wanted]
     if state["type"] == "AwaitingRevealSignature":
+        assert state["commit"]["header"]["sender_tag"] == (0 if scene.version == 2 else tag)
         yielded = state["yielded"]
         assert (yielded is not None) == (wanted != "AWAITING_REVEALSIG")
         if yielded is not None:
             assert (yielded["answer"] is not None) == (wanted == "held from L")
 
 
-def check_channel(outcome: Outcome, version: int, initiator: bool, s: int) -> None:
-    assert outcome.channel is not None
-    info = outcome.channel.info
+def check_session(events: list[Event], version: int, initiator: bool, s: int) -> None:
+    (opened,) = [event for event in events if isinstance(event, SessionOpened)]
+    info = opened.info
     assert info.version == version
     assert info.ssid == reading.ake_secrets(s).ssid
     assert info.initiator is initiator
     assert info.their_instance_tag == (0 if version == 2 else L)
     assert info.their_fingerprint.digest == reading.private_key("scripted").public.fingerprint
     assert info.our_fingerprint == identity("alice").fingerprint
+
+
+@pytest.mark.parametrize("sender", [L, M, US])
+@pytest.mark.parametrize("state", [state for state in AUTHSTATES if state not in HAVING_NO_COMMIT])
+def test_our_own_commit_is_known_whoever_seems_to_send_it(state: str, sender: int) -> None:
+    """Answered, it would put both halves of one exchange into our hands."""
+    scene = bring(3, state)
+    before = snapshot(scene.talk)
+    assert scene.receive(own_commit(scene, sender)) == [Rejected(Reason.REFLECTED)]
+    assert snapshot(scene.talk) == before
 
 
 @each_running
@@ -413,125 +481,141 @@ def test_what_is_sent_has_the_front_of_its_version(version: int, state: str) -> 
         assert taken.tags == (() if version == 2 else (US, to))
 
 
+LIVES: dict[str, tuple[list[tuple[float, str]], float, HandshakeEnd]] = {
+    "AWAITING_DHKEY": ([(30.0, "new Commit")], 90.0, HandshakeEnd.NO_ANSWER),
+    "AWAITING_REVEALSIG": ([(40.0, "same Key")], 60.0, HandshakeEnd.INCOMPLETE),
+    "yielded to L": ([(40.0, "same Key")], 60.0, HandshakeEnd.INCOMPLETE),
+    "held from L": ([(5.0, "new Reveal"), (35.0, "new Commit")], 95.0, HandshakeEnd.NO_ANSWER),
+    "AWAITING_SIG": ([(30.0, "new Commit")], 90.0, HandshakeEnd.NO_ANSWER),
+}
+"""What is tried by itself where no progress is made, after how many seconds, and how that ends."""
+
+
 @each_running
-def test_an_exchange_without_progress_is_given_up_after_60_s(version: int, state: str) -> None:
+def test_an_exchange_without_progress_is_helped_on_once_and_then_given_up(version: int, state: str) -> None:
+    tries, end, reason = LIVES[state]
     scene = bring(version, state)
-    if state == "held from L":
-        scene.now += 5.0
-        scene.tick()
-    began = scene.now
-    assert scene.ake.deadline == began + 60.0
-    scene.now = began + 59.99
-    assert scene.tick() == NOTHING
-    assert scene.ake.running
-    scene.now = began + 60.0
-    unanswered = state == "AWAITING_DHKEY"
-    assert scene.tick() == Outcome(failed=HandshakeEnd.NO_ANSWER if unanswered else HandshakeEnd.INCOMPLETE)
-    assert not scene.ake.running
-    assert scene.ake.deadline is None
-    assert secrets_in(snapshot(scene.ake.state)) == set()
+    sent_before = list(scene.sent)
+    happened = scene.run_out()
+    for after, replies in tries:
+        events = [event for seconds, event in happened if seconds == after]
+        check_replies(replies, events, sent_before)
+        sent_before += raws(events)
+    steps = [(seconds, event) for seconds, event in happened if event in shown([event])]
+    assert steps[-1] == (end, HandshakeFailed(reason))
+    assert all(isinstance(event, HandshakeStep) for _, event in steps[:-1])
+    assert len(scene.sent) == len(sent_before)
+    assert not scene.talk.starting
+    assert secrets_in(snapshot(scene.talk._instances._sessions)) == set()
+    assert secrets_in(snapshot(scene.talk._instances._broadcasts)) == set()
 
 
-TAKING_PART = ["AWAITING_REVEALSIG", "yielded to L", "AWAITING_SIG"]
+@each_running
+def test_a_repetition_goes_to_who_has_taken_part(version: int, state: str) -> None:
+    """A Commit that nobody has answered goes to everybody again."""
+    scene = bring(version, state)
+    scene.sent.clear()
+    scene.run_out()
+    for raw in scene.sent:
+        to = 0 if state == "AWAITING_DHKEY" else L
+        assert reading.message(raw).tags == (() if version == 2 else (US, to))
+
+
+TAKING_PART = list(product(TABLES, ["AWAITING_REVEALSIG", "yielded to L", "AWAITING_SIG"]))
 """Where the peer has answered already, so that a start could do harm."""
 
-
-@pytest.mark.parametrize("state", TAKING_PART)
-def test_a_start_must_wait_for_10_quiet_seconds(state: str) -> None:
-    """It is remembered, and comes into effect if nothing has happened until then."""
-    scene = bring(3, state)
-    before = snapshot(scene.ake.state)
-    scene.now += 9.0
-    assert scene.start() == NOTHING
-    assert scene.ake.deadline == NOW + 10.0
-    scene.now = NOW + 9.99
-    assert scene.tick() == NOTHING
-    assert snapshot(scene.ake.state) == before
-    scene.now = NOW + 10.0
-    assert [raw[2] for raw in scene.tick().replies] == [reading.COMMIT]
-    assert type(scene.ake.state).__name__ == AUTHSTATES["AWAITING_DHKEY"]
-    assert scene.ake.deadline == NOW + 70.0
-    scene.now = NOW + 70.0
-    assert scene.tick().failed is HandshakeEnd.NO_ANSWER
+each_taking_part = pytest.mark.parametrize(("version", "state"), TAKING_PART)
 
 
-@pytest.mark.parametrize("state", [*TAKING_PART, "held from L"])
-def test_a_start_after_10_quiet_seconds_is_one_at_once(state: str) -> None:
-    scene = bring(3, state)
-    scene.now += 10.0
-    assert [raw[2] for raw in scene.start().replies] == [reading.COMMIT]
+def kinds(events: list[Event]) -> list[str]:
+    return [KINDS[raw[2]] for raw in raws(events)]
 
 
-@pytest.mark.parametrize("state", TAKING_PART)
-def test_a_repeated_message_is_no_progress(state: str) -> None:
+@each_taking_part
+def test_a_start_must_wait_for_10_quiet_seconds(version: int, state: str) -> None:
+    """It is remembered, and comes into effect if nothing has happened; asking again hurries nothing."""
+    scene = bring(version, state)
+    before = snapshot(scene.authstate(L))
+    assert scene.start() == []
+    began = scene.clock.now
+    assert scene.talk.next_tick == began + 10.0
+    scene.clock.advance(9.0)
+    assert scene.start() == []
+    assert scene.tick(0.99) == []
+    assert snapshot(scene.authstate(L)) == before
+    assert kinds(scene.tick(0.01)) == ["Commit"]
+    if version == 2:
+        check_state("AWAITING_DHKEY", scene)
+    else:
+        assert snapshot(scene.authstate(L)) == before
+        check_state("AWAITING_DHKEY", scene, M)
+
+
+@each_taking_part
+def test_a_repeated_message_is_no_progress(version: int, state: str) -> None:
     """It is answered as before, and keeps neither the exchange alive nor a remembered start from its turn."""
-    scene = bring(3, state)
-    scene.now += 9.0
+    scene = bring(version, state)
     scene.start()
-    before = snapshot(scene.ake)
-    repeated = MAKE["Key of L"](scene) if state == "AWAITING_SIG" else repeated_commit(scene)
-    assert scene.receive(repeated).replies
-    assert snapshot(scene.ake) == before
-    scene.now += 1.0
-    assert [raw[2] for raw in scene.tick().replies] == [reading.COMMIT]
+    scene.clock.advance(9.0)
+    before = snapshot(scene.talk)
+    repeated = peer(scene, L, HIGHEST).commit() if state != "AWAITING_SIG" else MAKE["Key of L"](scene)
+    assert len(sent(scene.receive(repeated))) == 1
+    assert snapshot(scene.talk) == before
+    assert kinds(scene.tick(1.0)) == ["Commit"]
 
 
-def repeated_commit(scene: Scene) -> bytes:
-    """The Commit of L that is being answered."""
-    state = scene.ake.state
-    assert isinstance(state, AwaitingRevealSignature)
-    return state.commit.serialise()
-
-
-@pytest.mark.parametrize("state", [state for state in TAKING_PART if state != "AWAITING_SIG"])
-def test_progress_makes_a_remembered_start_needless(state: str) -> None:
-    scene = bring(3, state)
-    scene.now += 9.0
+@pytest.mark.parametrize(
+    ("version", "state"), [cell for cell in TAKING_PART if not cell[1].endswith("AWAITING_SIG")]
+)
+def test_progress_puts_a_remembered_start_off(version: int, state: str) -> None:
+    """The exchange that goes on may end well, and nobody needs another then."""
+    scene = bring(version, state)
     scene.start()
-    another = ScriptedPeer(L, HIGHEST - 2).commit()
-    assert another != repeated_commit(scene)
-    scene.receive(another)
-    before = snapshot(scene.ake)
-    scene.now += 10.0
-    assert scene.tick() == NOTHING
-    assert snapshot(scene.ake) == before
-    assert scene.ake.deadline == NOW + 69.0
+    scene.clock.advance(9.0)
+    another = peer(scene, L, exponents()[7])
+    scene.receive(another.commit())
+    before = snapshot(scene.authstate(L))
+    assert scene.tick(1.0) == []
+    assert snapshot(scene.authstate(L)) == before
+    scene.clock.advance(8.0)
+    assert kinds(scene.receive(another.reveal(US, scene.gy))) == ["Signature"]
+    assert scene.talk.info is not None
+    assert scene.run_out() == []
 
 
-@pytest.mark.parametrize("state", TAKING_PART)
-def test_a_remembered_start_does_not_outlive_its_exchange(state: str) -> None:
-    scene = bring(3, state)
+@each_taking_part
+def test_a_remembered_start_does_not_outlive_what_it_waits_for(version: int, state: str) -> None:
+    scene = bring(version, state)
     scene.start()
-    scene.ake.cancel()
-    scene.now += 10.0
-    assert scene.tick() == NOTHING
+    scene.talk.end()
+    assert scene.talk.next_tick is None
+    assert scene.tick(10.0) == []
 
-    scene = bring(3, state)
+    scene = bring(version, state)
     scene.start()
     scene.receive(MAKE["Signature of L" if state == "AWAITING_SIG" else "Reveal of L"](scene))
-    assert scene.ake.deadline is None
-    scene.now += 10.0
-    assert scene.tick() == NOTHING
-    # Nor does it hurry the next one.
-    scene.receive(ScriptedPeer(L, HIGHER).commit())
-    assert scene.ake.deadline == scene.now + 60.0
+    assert scene.talk.info is not None
+    assert scene.run_out() == []
 
 
 def test_a_held_answer_goes_before_a_remembered_start() -> None:
     scene = bring(3, "held from L")
     scene.start()
-    assert scene.ake.deadline == NOW + 5.0
-    scene.now += 5.0
-    assert [raw[2] for raw in scene.tick().replies] == [reading.REVEAL]
-    assert scene.ake.deadline == NOW + 65.0
+    assert kinds(scene.tick(5.0)) == ["Reveal"]
+    assert scene.tick(5.0) == []
+    assert scene.receive(MAKE["Signature of L"](scene))
+    assert scene.talk.info is not None
+    assert scene.run_out() == []
 
 
 @each_running
-def test_cancelling_forgets_everything(version: int, state: str) -> None:
+def test_ending_forgets_everything(version: int, state: str) -> None:
     scene = bring(version, state)
-    assert secrets_in(snapshot(scene.ake.state))
-    scene.ake.cancel()
-    assert snapshot(scene.ake.state) == {"type": "AuthStateNone"}
+    assert secrets_in(snapshot(scene.talk))
+    assert scene.talk.end() == [HandshakeFailed(HandshakeEnd.CANCELLED)]
+    assert isinstance(scene.authstate(L), AuthStateNone)
+    assert secrets_in(snapshot(scene.talk)) == set()
+    assert scene.talk.next_tick is None
 
 
 @each_version
@@ -544,24 +628,27 @@ def test_every_exchange_has_keys_of_its_own(version: int) -> None:
     for _ in range(2):
         scene.receive(peer(scene, L, HIGHEST).commit())
         values.append(scene.gy)
-        scene.ake.cancel()
-        commits += scene.start().replies
-        reveals += scene.receive(peer(scene, L, SOME_OTHER).key(US)).replies
+        scene.talk.end()
+        commits += raws(scene.start())
+        reveals += raws(scene.receive(peer(scene, L, SOME_OTHER).key(US)))
         values.append(scene.gx)
-        scene.ake.cancel()
+        scene.talk.end()
     assert len(set(values)) == 4
     assert len({reading.message(raw).content(0) for raw in reveals}) == 2
     assert len({reading.message(raw).content(0) for raw in commits}) == 2
 
 
-@pytest.mark.parametrize("state", ["AWAITING_REVEALSIG", "yielded to L", "held from L"])
-def test_the_newest_commit_counts(state: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [cell for cell in RUNNING if cell[1] in ("AWAITING_REVEALSIG", "yielded to L", "held from L")],
+)
+def test_the_newest_commit_counts(version: int, state: str) -> None:
     """The Reveal Signature for the one before is refused, that for the new one ends the exchange."""
-    scene = bring(3, state)
-    scene.receive(ScriptedPeer(L, HIGHER).commit())
-    before = snapshot(scene.ake)
-    with pytest.raises(PeerError):
-        scene.receive(ScriptedPeer(L, HIGHEST).reveal(US, scene.gy))
-    assert snapshot(scene.ake) == before
-    outcome = scene.receive(ScriptedPeer(L, HIGHER).reveal(US, scene.gy))
-    check_channel(outcome, 3, False, reading.power(scene.gy, HIGHER))
+    scene = bring(version, state)
+    scene.receive(peer(scene, L, HIGHER).commit())
+    before = snapshot(scene.talk)
+    events = scene.receive(peer(scene, L, HIGHEST).reveal(US, scene.gy))
+    assert events == [Rejected(Reason.UNVERIFIED)]
+    assert snapshot(scene.talk) == before
+    events = scene.receive(peer(scene, L, HIGHER).reveal(US, scene.gy))
+    check_session(events, version, False, reading.power(scene.gy, HIGHER))

@@ -14,7 +14,7 @@ from otrcore.events import HandshakeEnd, HandshakeStep
 from otrcore.protocols import NOTHING
 from tests.snapshot import snapshot
 from tests.spec import reading
-from tests.spec.crossing import LIFETIME, NOW, US, Crossing, L, M, own_exponent
+from tests.spec.crossing import LIFETIME, NOW, RETRIES, US, Crossing, L, own_exponent
 from tests.spec.scripted import ScriptedPeer, exponents
 
 RESUME_AFTER = 5.0
@@ -102,18 +102,6 @@ def test_the_winners_reveal_comes_before_the_five_seconds_are_over() -> None:
     assert crossing.ake.tick(NOW + RESUME_AFTER) == NOTHING
 
 
-def test_another_instance_may_use_the_yielded_commit() -> None:
-    crossing = Crossing(3)
-    other = ScriptedPeer(M, exponents()[5])
-    reveal = crossing.receive(other.key(US))
-    assert reveal is not None
-    assert reading.message(reveal).tags == (US, M)
-    assert own_exponent(1) not in crossing.secrets()
-    crossing.receive(other.signature(US, reading.opened(crossing.own_commit, reveal)))
-    assert crossing.outcome.channel is not None
-    assert crossing.outcome.channel.info.their_instance_tag == M
-
-
 def test_a_new_start_wipes_the_yielded_commit() -> None:
     crossing = Crossing(3)
     crossing.receive(crossing.answering.key(US))
@@ -133,7 +121,12 @@ def test_cancelling_wipes_it() -> None:
 
 
 def test_it_expires_with_the_exchange() -> None:
+    """The D-H Key is repeated meanwhile, which is no progress."""
     crossing = Crossing(3)
+    assert crossing.ake.deadline == NOW + RETRIES
+    (key,) = crossing.ake.tick(NOW + RETRIES).replies
+    assert reading.message(key).number(0) == crossing.gy
+    assert own_exponent(0) in crossing.secrets()
     assert crossing.ake.deadline == NOW + LIFETIME
     outcome = crossing.ake.tick(NOW + LIFETIME)
     assert outcome.failed is HandshakeEnd.INCOMPLETE

@@ -17,7 +17,7 @@ from otrcore.events import HandshakeEnd, HandshakeStep
 from otrcore.protocols import NOTHING
 from tests.snapshot import snapshot
 from tests.spec import reading
-from tests.spec.crossing import LIFETIME, NOW, US, Crossing, own_exponent
+from tests.spec.crossing import LIFETIME, NOW, RETRIES, US, Crossing, own_exponent
 from tests.spec.scripted import exponents
 
 
@@ -90,7 +90,12 @@ def test_it_is_used_once() -> None:
     assert crossing.receive(crossing.answering.key(US), NOW + 2.0) == reveal
     another = replace(crossing.answering, exponent=exponents()[4])
     assert crossing.refused(another.key(US), NOW + 2.0) is Reason.OUT_OF_TURN
-    assert crossing.ake.tick(NOW + 30.0) == NOTHING
+    assert crossing.ake.tick(NOW + 30.9) == NOTHING
+    # What is tried again then is another Commit.
+    (commit,) = crossing.ake.tick(NOW + 31.0).replies
+    assert reading.message(commit).kind == reading.COMMIT
+    assert commit != crossing.own_commit
+    assert own_exponent(0) not in crossing.secrets()
 
 
 @pytest.mark.parametrize("wiped_by", ["success", "new start", "end", "60 s"])
@@ -107,7 +112,7 @@ def test_it_is_wiped(wiped_by: str) -> None:
         case "end":
             crossing.ake.cancel()
         case "60 s":
-            assert crossing.ake.deadline == NOW + LIFETIME
+            assert crossing.ake.deadline == NOW + RETRIES
             assert crossing.ake.tick(NOW + LIFETIME).failed is HandshakeEnd.INCOMPLETE
     assert own_exponent(0) not in crossing.secrets()
     if wiped_by == "new start":
@@ -119,10 +124,33 @@ def test_it_is_wiped(wiped_by: str) -> None:
 def test_a_peer_that_repeats_its_commit_does_not_make_it_last() -> None:
     """Whoever repeats a Commit again and again would else keep our exponent in memory for ever."""
     crossing = Crossing(2)
-    for seconds in (20.0, 40.0, 59.0):
+    for seconds in (19.0, 38.0, 57.0):
+        tick_until(crossing, NOW + seconds)
         assert crossing.receive(crossing.winner.commit(), NOW + seconds) is not None
-    crossing.ake.tick(NOW + LIFETIME)
+    assert own_exponent(0) in crossing.secrets()
+    tick_until(crossing, NOW + LIFETIME)
     assert own_exponent(0) not in crossing.secrets()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_nor_does_one_that_sends_commit_after_commit(version: int) -> None:
+    """Each of them is progress, and the exchange goes on; what was yielded is no part of it."""
+    crossing = Crossing(version)
+    for number, seconds in enumerate((19.0, 38.0, 57.0), 4):
+        tick_until(crossing, NOW + seconds)
+        another = replace(crossing.winner, exponent=exponents()[number])
+        assert crossing.receive(another.commit(), NOW + seconds) is not None
+        assert own_exponent(0) in crossing.secrets()
+    tick_until(crossing, NOW + LIFETIME)
+    assert own_exponent(0) not in crossing.secrets()
+    assert crossing.receive(another.reveal(US, crossing.gy), NOW + LIFETIME) is not None
+    assert crossing.outcome.channel is not None
+
+
+def tick_until(crossing: Crossing, now: float) -> None:
+    """Tick whenever that is asked for."""
+    while (due := crossing.ake.deadline) is not None and due <= now:
+        crossing.ake.tick(due)
 
 
 def test_the_winner_repeats_its_commit_as_the_specification_asks() -> None:

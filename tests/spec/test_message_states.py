@@ -2,8 +2,8 @@
 
 Where the rows depart from "State transitions": a data message without a session is told
 to the user only, as it may be meant for another client of his; a repeated one is not
-answered with an error, as no text was lost; a whitespace tag starts nothing unless the
-state is plaintext, as anybody could inject one.
+answered with an error, as no text was lost; a whitespace tag starts nothing while the
+state is encrypted, as anybody could inject one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from otrcore.events import (
     HandshakeFailed,
     HandshakeStep,
     HeldBack,
+    NoCommonVersion,
     NotSent,
     PeerComplained,
+    Queued,
     Received,
     Rejected,
     SessionEnded,
@@ -30,6 +32,7 @@ from otrcore.events import (
     Transmit,
 )
 from otrcore.model import MessageState, Protection
+from otrcore.policy import Policy
 from tests.pair import speaking
 from tests.spec import reading
 from tests.spec.subject import DISCONNECT, US, Subject, shown
@@ -88,18 +91,32 @@ ACTIONS: dict[str, Callable[[Subject], list[Event]]] = {
     "user ends": lambda subject: subject.talk.end(),
     "user types": lambda subject: subject.talk.send("typed"),
 }
+ACTIONS |= {
+    "plain text, required": ACTIONS["plain text"],
+    "user types, required": ACTIONS["user types"],
+    "tagged text, starts": ACTIONS["tagged text"],
+    "error, starts": ACTIONS["error"],
+}
+
+POLICIES: dict[str, Callable[[Policy], Policy]] = {
+    "required": lambda policy: replace(policy, require_encryption=True),
+    "starts": lambda policy: replace(policy, start_on_tag=True, start_on_error=True),
+}
+"""What is allowed besides, by the last word of an action's name."""
 
 COMPLAINED: list[Event] = [PeerComplained("it broke")]
 NO_SESSION: list[Event] = [Rejected(Reason.NO_SESSION, had_text=True)]
 NO_SESSION_NO_TEXT: list[Event] = [Rejected(Reason.NO_SESSION, had_text=False)]
 UNREADABLE: list[Event] = [Rejected(Reason.UNREADABLE, had_text=True)]
 COMMIT_SENT: list[Event] = [HandshakeStep("D-H Commit", sent=True)]
+NO_COMMON: list[Event] = [NoCommonVersion(frozenset())]
+"""With the versions that were offered."""
 
 TABLE: dict[tuple[States, str], tuple[list[str], list[Event], States]] = {
     ("plaintext", "plain text"): ([], [Received("hello", PLAIN)], "plaintext"),
     ("plaintext", "tagged text"): ([], [Received("hello", PLAIN)], "plaintext"),
     ("plaintext", "query"): (["Commit"], COMMIT_SENT, "plaintext"),
-    ("plaintext", "query of other versions"): ([], [Rejected(Reason.VERSION)], "plaintext"),
+    ("plaintext", "query of other versions"): ([], NO_COMMON, "plaintext"),
     ("plaintext", "error"): ([], COMPLAINED, "plaintext"),
     ("plaintext", "data"): ([], NO_SESSION, "plaintext"),
     ("plaintext", "data, flag"): ([], NO_SESSION_NO_TEXT, "plaintext"),
@@ -114,10 +131,15 @@ TABLE: dict[tuple[States, str], tuple[list[str], list[Event], States]] = {
     ("plaintext", "user starts"): (["query"], [], "plaintext"),
     ("plaintext", "user ends"): ([], [], "plaintext"),
     ("plaintext", "user types"): (["plain"], [], "plaintext"),
+    ("plaintext", "plain text, required"): ([], [Received("hello", UNEXPECTED)], "plaintext"),
+    ("plaintext", "user types, required"): (["query"], [Queued("typed")], "plaintext"),
+    ("plaintext", "tagged text, starts"): (["Commit"], [Received("hello", PLAIN), *COMMIT_SENT], "plaintext"),
+    # Who has ended a conversation wants to go on plain.
+    ("plaintext", "error, starts"): ([], COMPLAINED, "plaintext"),
     ("encrypted", "plain text"): ([], [Received("hello", UNEXPECTED)], "encrypted"),
     ("encrypted", "tagged text"): ([], [Received("hello", UNEXPECTED)], "encrypted"),
     ("encrypted", "query"): (["Commit"], COMMIT_SENT, "encrypted"),
-    ("encrypted", "query of other versions"): ([], [Rejected(Reason.VERSION)], "encrypted"),
+    ("encrypted", "query of other versions"): ([], NO_COMMON, "encrypted"),
     ("encrypted", "error"): ([], COMPLAINED, "encrypted"),
     ("encrypted", "data"): ([], [Received("text", ENCRYPTED)], "encrypted"),
     ("encrypted", "data, flag"): ([], [Received("text", ENCRYPTED)], "encrypted"),
@@ -136,10 +158,14 @@ TABLE: dict[tuple[States, str], tuple[list[str], list[Event], States]] = {
     ("encrypted", "user starts"): (["query"], [], "encrypted"),
     ("encrypted", "user ends"): (["data"], [SessionEnded(by_peer=False)], "plaintext"),
     ("encrypted", "user types"): (["data"], [], "encrypted"),
+    ("encrypted", "plain text, required"): ([], [Received("hello", UNEXPECTED)], "encrypted"),
+    ("encrypted", "user types, required"): (["data"], [], "encrypted"),
+    ("encrypted", "tagged text, starts"): ([], [Received("hello", UNEXPECTED)], "encrypted"),
+    ("encrypted", "error, starts"): (["query"], COMPLAINED, "encrypted"),
     ("finished", "plain text"): ([], [Received("hello", UNEXPECTED)], "finished"),
     ("finished", "tagged text"): ([], [Received("hello", UNEXPECTED)], "finished"),
     ("finished", "query"): (["Commit"], COMMIT_SENT, "finished"),
-    ("finished", "query of other versions"): ([], [Rejected(Reason.VERSION)], "finished"),
+    ("finished", "query of other versions"): ([], NO_COMMON, "finished"),
     ("finished", "error"): ([], COMPLAINED, "finished"),
     ("finished", "data"): ([], NO_SESSION, "finished"),
     ("finished", "data, flag"): ([], NO_SESSION_NO_TEXT, "finished"),
@@ -154,16 +180,26 @@ TABLE: dict[tuple[States, str], tuple[list[str], list[Event], States]] = {
     ("finished", "user starts"): (["query"], [], "finished"),
     ("finished", "user ends"): ([], [SessionEnded(by_peer=False)], "plaintext"),
     ("finished", "user types"): ([], [NotSent("typed", HeldBack.FINISHED)], "finished"),
+    ("finished", "plain text, required"): ([], [Received("hello", UNEXPECTED)], "finished"),
+    ("finished", "user types, required"): ([], [NotSent("typed", HeldBack.FINISHED)], "finished"),
+    ("finished", "tagged text, starts"): (
+        ["Commit"],
+        [Received("hello", UNEXPECTED), *COMMIT_SENT],
+        "finished",
+    ),
+    ("finished", "error, starts"): (["query"], COMPLAINED, "finished"),
 }
 
 
 each_version = pytest.mark.parametrize("version", [2, 3])
 
 
-def bring(version: int, state: States, *, start_on_tag: bool = False) -> Subject:
+def bring(version: int, state: States, policy: str = "") -> Subject:
     """Return a conversation that had a session, and is in this state now."""
-    policy = replace(speaking(version), start_on_tag=start_on_tag)
-    subject = Subject(version=version, policy=policy).encrypted()
+    allowed = speaking(version)
+    if policy in POLICIES:
+        allowed = POLICIES[policy](allowed)
+    subject = Subject(version=version, policy=allowed).encrypted()
     if state == "plaintext":
         subject.talk.end()
     elif state == "finished":
@@ -198,7 +234,9 @@ def test_the_table_has_every_cell() -> None:
 @pytest.mark.parametrize(("state", "action"), TABLE, ids=lambda name: name.replace(" ", "_"))
 def test_cell(version: int, state: States, action: str) -> None:
     sent, events, following = TABLE[state, action]
-    subject = bring(version, state)
+    if events == NO_COMMON:
+        events = [NoCommonVersion(frozenset(map(int, OTHERS[version])))]
+    subject = bring(version, state, action.rpartition(", ")[2])
     outcome = ACTIONS[action](subject)
     assert sent_kinds(outcome) == sent
     assert shown(outcome) == events
@@ -206,16 +244,10 @@ def test_cell(version: int, state: States, action: str) -> None:
 
 
 @each_version
-@pytest.mark.parametrize(
-    ("state", "starts"), [("plaintext", True), ("encrypted", False), ("finished", False)]
-)
-def test_a_tag_starts_an_exchange_only_in_plaintext(version: int, state: States, starts: bool) -> None:
-    subject = bring(version, state, start_on_tag=True)
-    outcome = subject.talk.receive(f"hel{TAGS[version]}lo")
-    assert isinstance(outcome[0], Received)
-    assert outcome[0].text == "hello"
-    assert sent_kinds(outcome) == (["Commit"] if starts else [])
-    assert subject.talk.starting is starts
+def test_an_error_starts_an_exchange_with_a_peer_that_none_was_ended_with(version: int) -> None:
+    subject = Subject(version=version, policy=replace(speaking(version), start_on_error=True))
+    assert sent_kinds(subject.talk.receive("?OTR Error: it broke")) == ["query"]
+    assert subject.talk.starting
 
 
 @each_version
@@ -239,9 +271,13 @@ def test_an_exchange_that_comes_to_nothing_changes_no_message_state(version: int
     subject = bring(version, state)
     info = subject.talk.info
     subject.take(subject.peer.commit())
-    subject.clock.advance(60.0)
-    assert [type(event) for event in subject.talk.tick()] == [HandshakeFailed]
-    assert subject.talk.state.value == state
+    events: list[Event] = []
+    while (due := subject.talk.next_tick) is not None:
+        subject.clock.now = due
+        events += subject.talk.tick()
+        assert subject.talk.state.value == state
+    assert sent_kinds(events) == ["Key"]
+    assert [type(event) for event in shown(events)] == [HandshakeStep, HandshakeFailed]
     assert subject.talk.info == info
 
 

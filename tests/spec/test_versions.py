@@ -13,7 +13,17 @@ import pytest
 
 from otrcore.account import Account
 from otrcore.errors import Reason, UsageError
-from otrcore.events import HandshakeEnd, HandshakeFailed, Received, Rejected, SessionOpened, Transmit
+from otrcore.events import (
+    Downgraded,
+    HandshakeEnd,
+    HandshakeFailed,
+    HandshakeStep,
+    NoCommonVersion,
+    Received,
+    Rejected,
+    SessionOpened,
+    Transmit,
+)
 from otrcore.model import MessageState, Protection
 from tests.pair import OTHER, SIDES, Pair, Side, identity, speaking
 from tests.snapshot import secrets_in, snapshot
@@ -65,7 +75,8 @@ def test_the_best_that_both_allow(
     pair = Pair(policies=(speaking(*alices), speaking(*bobs)))
     pair.start(starter)
     if version is None:
-        assert pair.of_kind(OTHER[starter], Rejected) == [Rejected(Reason.VERSION)]
+        offered = frozenset({"alice": alices, "bob": bobs}[starter])
+        assert pair.of_kind(OTHER[starter], NoCommonVersion) == [NoCommonVersion(offered)]
         pair.wait(60)
         assert pair.of_kind(starter, HandshakeFailed) == [HandshakeFailed(HandshakeEnd.NO_ANSWER)]
         assert [talk.state for talk in pair.talks.values()] == [MessageState.PLAINTEXT] * 2
@@ -101,11 +112,12 @@ def test_the_best_that_both_allow(
 )
 def test_what_answers_a_query(versions: set[int], query: str, version: int | None) -> None:
     subject = Subject(policy=speaking(*versions))
-    before = state_of(subject)
     events = subject.talk.receive(query)
     if version is None:
-        assert events == [Rejected(Reason.VERSION)]
-        assert state_of(subject) == before
+        offered = {int(letter) for letter in query if letter.isdigit()} | ({1} if "R?" in query else set())
+        assert events == [NoCommonVersion(frozenset(offered))]
+        assert secrets_in(snapshot(subject.talk)) == set()
+        assert not subject.talk.starting
     else:
         (line,) = sent(events)
         commit = reading.message(reading.raw_of(line))
@@ -216,11 +228,11 @@ def test_versions_that_nobody_speaks_are_refused(state: str, version: int, numbe
 
 @each_version
 def test_data_of_the_other_version_is_not_for_this_session(version: int) -> None:
-    """Though it was made with the session's own keys, and its MAC is right."""
+    """Though it was made with the session's own keys, and its MAC is right: each version has its sessions."""
     subject = Subject(version=version, policy=BOTH).encrypted()
     stranger = replace(subject.peer, version=OTHER_VERSION[version])
     for plaintext in (b"text", DISCONNECT):
-        refuse(subject, stranger.data_message(US, subject.public(1), plaintext), Reason.VERSION)
+        refuse(subject, stranger.data_message(US, subject.public(1), plaintext), Reason.NO_SESSION)
     raw = subject.peer.data_message(US, subject.public(1), b"text")
     assert subject.take(raw) == [Received("text", Protection.ENCRYPTED)]
 
@@ -237,22 +249,26 @@ def test_a_session_goes_on_beside_an_exchange_of_the_other_version(version: int)
     assert reading.data_fields(subject.sends("still")).version == version
     raw = subject.peer.data_message(US, subject.public(1), b"still")
     assert subject.take(raw) == [Received("still", Protection.ENCRYPTED)]
-    subject.clock.advance(60.0)
+    subject.clock.advance(40.0)
+    assert shown(subject.talk.tick()) == [HandshakeStep("D-H Key", sent=True)]
+    subject.clock.advance(20.0)
     assert subject.talk.tick() == [HandshakeFailed(HandshakeEnd.INCOMPLETE)]
     assert subject.talk.info == info
 
 
 @each_version
 def test_a_finished_exchange_of_the_other_version_says_so(version: int) -> None:
-    """It replaces the session, and what the user is shown names the version."""
+    """A higher one replaces the session; a lower one stands beside it, and the user is warned of it."""
     subject = Subject(version=version, policy=BOTH).encrypted()
     other = ScriptedPeer(THEM, exponents()[7], version=OTHER_VERSION[version])
     key = subject.take_for_reply(other.commit())
     events = shown(subject.take(other.reveal(US, reading.message(key).number(0))))
     (opened,) = [event for event in events if isinstance(event, SessionOpened)]
-    assert opened.refreshed
+    assert opened.refreshed is (version == 2)
     assert opened.info.version == OTHER_VERSION[version]
-    assert reading.data_fields(subject.sends("new")).version == OTHER_VERSION[version]
+    assert [info.version for info in subject.talk.sessions] == {2: [3], 3: [3, 2]}[version]
+    assert (Downgraded(3, 2) in events) is (version == 3)
+    assert reading.data_fields(subject.sends("new")).version == 3
 
 
 @each_version
@@ -273,6 +289,16 @@ def test_a_query_of_a_version_that_policy_forbids_leaves_everything(version: int
     subject = Subject(version=version).encrypted()
     if query == f"?OTRv{version}?":
         query = f"?OTRv{OTHER_VERSION[version]}?"
+    before = snapshot(subject.session)
+    assert subject.talk.receive(query) == [NoCommonVersion(frozenset({OTHER_VERSION[version]}))]
+    assert snapshot(subject.session) == before
+    assert not subject.talk.starting
+
+
+@pytest.mark.parametrize("query", ["?OTRv2?", "?OTR?v2?", "hello ?OTRv24?"])
+def test_a_query_for_less_than_is_spoken_already_is_refused(query: str) -> None:
+    """Anybody on the way can make one up, or edit one."""
+    subject = Subject(version=3, policy=BOTH).encrypted()
     before = state_of(subject)
     assert subject.talk.receive(query) == [Rejected(Reason.VERSION)]
     assert state_of(subject) == before

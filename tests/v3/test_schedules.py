@@ -136,9 +136,10 @@ class Watched(Pair):
 
     def acceptable(self, side: Side) -> set[bytes]:
         """Return the MAC keys under which this side's conversation would accept a message now."""
-        state = self.talks[side]._session._state
-        if not isinstance(state, Encrypted):
+        if self.talks[side].state is not MessageState.ENCRYPTED:
             return set()
+        state = self.talks[side]._instances.session()._state
+        assert isinstance(state, Encrypted)
         assert isinstance(state.channel, DataChannel)
         ratchet = state.channel._ratchet
         keys = set()

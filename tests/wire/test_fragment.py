@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from otrcore.errors import MalformedMessage, PeerError, Reason
 from otrcore.wire.fragment import (
     LIFETIME,
+    MAX_PARTIALS,
     MAX_PIECES,
     MAX_TOTAL,
     OVERHEAD_2,
@@ -230,13 +231,51 @@ def test_orders(numbers: list[tuple[int, int]], whole: list[list[str]], sender: 
 
 
 @pytest.mark.parametrize("other", [0x102, None])
-def test_pieces_of_another_sender_do_not_fit(other: int | None) -> None:
+def test_pieces_of_another_sender_neither_fit_nor_disturb(other: int | None) -> None:
     reassembler = Reassembler()
-    assert reassembler.add(piece(1, 2, "mine", 0x100), 0.0) is None
+    assert reassembler.add(piece(1, 2, "my ", 0x100), 0.0) is None
     assert reassembler.add(piece(2, 2, "theirs", other), 0.0) is None
+    assert reassembler.add(piece(1, 2, "their ", other), 0.0) is None
+    assert reassembler.add(piece(2, 2, "own", 0x100), 0.0) == "my own"
+    assert reassembler.add(piece(2, 2, "own", other), 0.0) == "their own"
     assert reassembler.empty
-    assert reassembler.add(piece(2, 2, "mine", 0x100), 0.0) is None
+
+
+SENDERS = [None, *range(0x100, 0x100 + MAX_PARTIALS - 1)]
+
+
+def test_as_many_messages_as_a_peer_has_clients_are_put_together_at_once() -> None:
+    reassembler = Reassembler()
+    for k in (1, 2):
+        for sender in SENDERS:
+            assert reassembler.add(piece(k, 3, f"{sender}/{k} ", sender), 0.0) is None
+    whole = [reassembler.add(piece(3, 3, "end", sender), 0.0) for sender in reversed(SENDERS)]
+    assert whole == [f"{sender}/1 {sender}/2 end" for sender in reversed(SENDERS)]
     assert reassembler.empty
+
+
+def test_for_one_too_many_the_one_that_got_a_piece_longest_ago_goes() -> None:
+    reassembler = Reassembler()
+    for sender in SENDERS:
+        reassembler.add(piece(1, 3, f"{sender} ", sender), 0.0)
+    reassembler.add(piece(2, 3, "goes on ", SENDERS[0]), 1.0)
+    reassembler.add(piece(1, 2, "new ", 0x999), 2.0)
+    assert reassembler.add(piece(2, 3, "x", SENDERS[1]), 3.0) is None
+    assert reassembler.add(piece(3, 3, "x", SENDERS[1]), 3.0) is None
+    assert reassembler.add(piece(3, 3, "to its end", SENDERS[0]), 3.0) == "None goes on to its end"
+    assert reassembler.add(piece(2, 2, "one", 0x999), 3.0) == "new one"
+
+
+def test_the_one_that_waits_longest_expires_first() -> None:
+    reassembler = Reassembler()
+    reassembler.add(piece(1, 3, "a", 0x100), 0.0)
+    reassembler.add(piece(1, 2, "b", 0x101), 1.0)
+    reassembler.add(piece(2, 3, "a", 0x100), 2.0)
+    assert reassembler.expires == 1.0 + LIFETIME
+    reassembler.expire(1.0 + LIFETIME)
+    assert reassembler.expires == 2.0 + LIFETIME
+    assert reassembler.add(piece(2, 2, "b", 0x101), 61.5) is None
+    assert reassembler.add(piece(3, 3, "a", 0x100), 61.5) == "aaa"
 
 
 def test_a_partial_message_is_kept_for_its_lifetime_from_the_last_piece() -> None:

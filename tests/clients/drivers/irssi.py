@@ -104,6 +104,10 @@ class Irssi:
             f"the key of {nick} to be trusted",
         )
 
+    def verify(self, nick: str, secret: str) -> None:
+        """Answer `nick` by a secret if it has asked, else ask."""
+        self._in_query(nick, f"/otr auth {secret}")
+
     def say(self, nick: str, text: str) -> None:
         """Type a text to `nick`."""
         # irssi takes what stands behind "/ " as a text, also when that begins with a slash.

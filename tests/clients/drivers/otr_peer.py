@@ -90,7 +90,7 @@ class OtrPeer:
     def say_bytes(self, nick: str, plaintext: bytes) -> None:
         """Send any bytes at all as what is encrypted."""
         talk = self._talk(nick)
-        state = talk._session._state
+        state = talk._instances.session()._state
         assert isinstance(state, Encrypted)
         # Our own library would not put a NUL into a text, nor records that are cut off behind it.
         with patch.object(tlv, "join", lambda text, records: text):
@@ -100,6 +100,10 @@ class OtrPeer:
     def end(self, nick: str) -> None:
         """End the encrypted conversation."""
         self._do(nick, self._talk(nick).end())
+
+    def verify(self, nick: str, secret: str, question: str | None) -> None:
+        """Ask somebody to prove to know a secret."""
+        self._do(nick, self._talk(nick).smp_start(secret, question))
 
     def take(self, nick: str, text: str) -> None:
         """Let OTR have a message that came while it was not `answering`."""

@@ -228,7 +228,7 @@ class OtrChat(InTerminal):
         return len(_SECURED.findall(self.screen()))
 
     def wait_secured(self, times: int = 1) -> None:
-        """Wait until it has said so often that the conversation is encrypted, and with whom, to the last line."""
+        """Wait until it has said so often that the conversation is encrypted, to the last line of it."""
         self.wait(
             lambda: min(self.times_secured(), len(_SESSION_ID.findall(self.screen()))) >= times,
             "OTR to be secured",

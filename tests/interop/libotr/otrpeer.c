@@ -74,7 +74,7 @@ void add_own_fingerprint(Json *object)
 static void usage(void)
 {
     fputs("usage: otrpeer [--account A] [--protocol P] [--policy WORD+WORD...] [--mms BYTES] [--keyfile F]\n"
-          "               [--instags F] [--fingerprints F] [--quick-random]\n",
+          "               [--instags F] [--fingerprints F] [--quick-random] [--still-clock]\n",
           stderr);
     exit(2);
 }
@@ -89,6 +89,10 @@ static bool parse_options(int count, char **arguments)
 
         if (strcmp(option, "--quick-random") == 0) {
             quick_random = true;
+            continue;
+        }
+        if (strcmp(option, "--still-clock") == 0) {
+            clock_stop();
             continue;
         }
         if (i + 1 == count)

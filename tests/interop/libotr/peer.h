@@ -44,6 +44,9 @@ void save_fingerprints(void);
 /* Moves the clock that libotr sees; returns the new time in seconds since 1970 (clock.c). */
 long long clock_advance(long long seconds);
 
+/* From here on only clock_advance moves that clock. */
+void clock_stop(void);
+
 /* Runs one command and emits what it causes, "done" last; true when it was "quit" (commands.c). */
 bool run_command(Json *command);
 
