@@ -28,6 +28,9 @@ test: ## Install what the tests need, check style and types, run every test (ARG
 bench: packages oracle $(RUN_STAMP) ## Measure against libotr (JSON=1 prints one JSON object)
 	@$(VENV)/bin/python -m benchmarks $(if $(JSON),--json) $(ARGS)
 
+coverage: setup ## Check that every branch of the protocol is taken by its own tests
+	@$(VENV)/bin/pytest -q -n 2 --cov=otrcore --cov-report=term $(addprefix tests/,core wire v3 spec peers smp)
+
 fuzz: $(TEST_STAMP) ## Search for inputs that break an invariant, guided by coverage (ARGS=-max_total_time=600)
 	@$(INSTALL) --editable '.[test,fuzz]'
 	@$(VENV)/bin/python -m tests.fuzz.coverage_guided build/fuzz $(or $(ARGS),-max_total_time=300)
@@ -74,4 +77,4 @@ $(TEST_STAMP): $(VENV)/made pyproject.toml
 	@rm -f $(VENV)/installed-*
 	@touch $(RUN_STAMP) $@
 
-.PHONY: help demo test fuzz bench lint format setup clean packages oracle
+.PHONY: help demo test coverage fuzz bench lint format setup clean packages oracle

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from otrcore import HeldBack, NotSent, PeerComplained, Protection, Received, Rejected, Transmit, UsageError
 from otrcore.errors import Reason
 from otrcore.session import MAX_TEXT_BYTES
+from otrcore.wire.fragment import MAX_TOTAL
 from tests.pair import OTHER, SIDES, Pair, Side
 from tests.snapshot import snapshot
 from tests.spec.subject import US, Subject
@@ -217,3 +218,9 @@ def test_a_line_between_two_fragments_drops_nothing(version: int, line: str) -> 
         pair.hand("alice", line)
         pair.hand("alice", piece)
     assert Received("in pieces", Protection.ENCRYPTED) in pair.events("alice")
+
+
+def test_a_line_that_is_longer_than_any_message_is_refused_unread() -> None:
+    pair = Pair()
+    assert pair.hand("alice", "?OTR:" + "A" * MAX_TOTAL + ".") == [Rejected(Reason.TOO_LARGE, had_text=True)]
+    assert pair.alice.idle

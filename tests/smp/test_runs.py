@@ -374,3 +374,8 @@ def test_a_peer_that_lost_its_keys_hears_no_complaint(version: int) -> None:
     pair.clear()
     pair.hand("bob", line)
     assert pair.lines == []
+
+
+def test_a_question_that_would_end_early_on_the_wire_is_refused() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        verification_of(encrypted().alice).ask(b"words", b"what\0 else")

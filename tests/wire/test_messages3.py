@@ -263,3 +263,9 @@ def test_random_bytes_are_read_exactly_or_refused(version: int, kind: int, conte
         assert isinstance(error, MalformedMessage)
     else:
         assert parsed.serialise() == raw
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x00"])
+def test_what_is_too_short_for_a_version_is_malformed(raw: bytes) -> None:
+    with pytest.raises(MalformedMessage, match="version"):
+        version_of(raw)
