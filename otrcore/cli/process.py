@@ -84,6 +84,9 @@ class StopSignals:
         self._reading, self._writing = socket.socketpair()
         self._writing.setblocking(False)
         self.received = False
+        # Written to by the interpreter at once: `_note` itself runs only after a wait that the signal
+        # has not interrupted, as one that it came just before.
+        signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, self._note)
 
@@ -95,4 +98,3 @@ class StopSignals:
         self.received = True
         for again in _SIGNALS:
             signal.signal(again, signal.SIG_DFL)
-        self._writing.send(b"\0")
