@@ -10,6 +10,7 @@ import typer
 from otrbot.echo import EchoPeer
 
 from otrcore import ConnectionFailed
+from otrcore.cli.passphrase import ask
 from otrcore.cli.process import (
     DataDir,
     StopSignals,
@@ -18,12 +19,10 @@ from otrcore.cli.process import (
     run,
     server_argument,
 )
-from otrcore.irc.accounts import accounts
 from otrcore.irc.dial import ServerAddress
+from otrcore.irc.keeper import StoreKeeper
 from otrcore.irc.pacing import Pace
-from otrcore.store.database import Database
-from otrcore.store.folder import default_folder
-from otrcore.store.identities import Identities
+from otrcore.store.store import Store
 
 IDLE_SECONDS = 60.0
 
@@ -58,8 +57,10 @@ def run_bot(
     """Answer people until Ctrl-C or SIGTERM, which end every conversation properly."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     stop = StopSignals()
-    identities = Identities(Database(data_dir or default_folder()))
-    peer = EchoPeer(ServerAddress.parse(server, tls), nick, accounts(identities), PACES[pace])
+    store = Store(data_dir, ask)
+    store.identities.unlock()
+    keeper = StoreKeeper(store, contacts=False)
+    peer = EchoPeer(ServerAddress.parse(server, tls), nick, keeper, PACES[pace])
     peer.runner.connect()
     try:
         while not stop.received:

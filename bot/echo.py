@@ -7,11 +7,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from otrcore import Account, Protection, SessionEnded, SessionOpened, SmpAsked
+from otrcore import Protection, SessionEnded, SessionOpened, SmpAsked
 from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
 from otrcore.irc.connection import IncomingMessage
 from otrcore.irc.dial import ServerAddress
 from otrcore.irc.isupport import Features
+from otrcore.irc.keeper import Keeper
 from otrcore.irc.names import Payload, Target, classify, fold
 from otrcore.irc.pacing import Pace
 from otrcore.irc.runner import Runner
@@ -44,7 +45,7 @@ class EchoPeer:
         self,
         address: ServerAddress,
         nick: str,
-        account_for: Callable[[str], Account],
+        keeper: Keeper,
         pace: Pace = Pace.DEFAULT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -52,7 +53,7 @@ class EchoPeer:
         self._clock = clock
         self._hinted: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.lost: str | None = None
-        self.runner = Runner(address, nick, self, account_for, realname=REALNAME, pace=pace, clock=clock)
+        self.runner = Runner(address, nick, self, keeper, realname=REALNAME, pace=pace, clock=clock)
 
     def ready(self) -> None:
         """Tell the operator."""

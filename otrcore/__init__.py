@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .errors import OtrcoreError as OtrcoreError
     from .errors import Reason as Reason
     from .errors import StoreError as StoreError
+    from .errors import StoreUnavailable as StoreUnavailable
     from .errors import UsageError as UsageError
     from .events import Downgraded as Downgraded
     from .events import Event as Event
@@ -97,6 +98,7 @@ _EXPORTS = {
     "SmpProgress": "events",
     "SmpSucceeded": "events",
     "StoreError": "errors",
+    "StoreUnavailable": "errors",
     "Tagging": "policy",
     "Transmit": "events",
     "Trust": "model",

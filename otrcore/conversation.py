@@ -30,6 +30,7 @@ from .events import (
     SessionOpened,
     Transmit,
 )
+from .identity import Identity
 from .instances import Instances
 from .memory import PeerMemory
 from .model import Fingerprint, MessageState, Protection, SessionInfo, Trust
@@ -198,14 +199,34 @@ class Conversation:
         if policy is not None:
             require_spoken(policy)
         memory = replace(self.memory, policy=policy)
-        allowed = (policy or self._relation.account_policy).versions
-        over = not allowed or any(info.version not in allowed for info in self.sessions)
-        events = self.end() if over else []
-        was_starting = self.starting
-        self._instances.forbid(VERSIONS - allowed)
-        if was_starting and not self.starting:
-            events += [HandshakeFailed(HandshakeEnd.CANCELLED), *self._give_back()]
+        events = self._forbid(policy or self._relation.account_policy)
         return [*events, *self._relation.remember(memory)]
+
+    def recall(self, memory: PeerMemory) -> list[Event]:
+        """Go on with what was changed elsewhere in what is remembered of the peer; errors as above.
+
+        The keys of running sessions stay known; what is not allowed any more is ended.
+        """
+        return self.renew(self._relation.identity, self._relation.account_policy, memory)
+
+    def renew(
+        self, identity: Identity, account_policy: Policy, memory: PeerMemory | None = None
+    ) -> list[Event]:
+        """Speak as another identity from the next session on, and by another policy of the account.
+
+        With a memory all of it changes as one: what one policy forbids the other one may allow.
+        """
+        memory = self.memory if memory is None else memory
+        for policy in (account_policy, memory.policy):
+            if policy is not None:
+                require_spoken(policy)
+        for info in self.sessions:
+            if not memory.knows(info.their_fingerprint):
+                memory = memory.met(info.their_fingerprint, info.version)
+        events = self._forbid(memory.policy or account_policy)
+        self._relation.identity, self._relation.account_policy = identity, account_policy
+        self._relation.memory = memory
+        return events
 
     def set_trust(self, trust: Trust, fingerprint: Fingerprint | None = None) -> list[Event]:
         """Trust a key of the peer, or cease to; without a fingerprint that of the running session.
@@ -412,6 +433,17 @@ class Conversation:
             self._told_versions = offered
             events.append(Downgraded(known, best))
         return events + self._instances.start(version, now)
+
+    def _forbid(self, policy: Policy) -> list[Event]:
+        """End what runs, or is being set up, in versions that a policy does not allow."""
+        allowed = policy.versions
+        over = not allowed or any(info.version not in allowed for info in self.sessions)
+        events = self.end() if over else []
+        was_starting = self.starting
+        self._instances.forbid(VERSIONS - allowed)
+        if was_starting and not self.starting:
+            events += [HandshakeFailed(HandshakeEnd.CANCELLED), *self._give_back()]
+        return events
 
     def _query(self) -> Transmit:
         """Return the Query Message that asks for a start."""

@@ -22,6 +22,10 @@ class StoreError(OtrcoreError):
     """The data folder or the database in it cannot be used as it is."""
 
 
+class StoreUnavailable(StoreError):
+    """It cannot be used just now: locked, full, read-only or damaged.  A chat can go on without saving."""
+
+
 class ConnectionFailed(OtrcoreError):
     """No IRC connection could be made, or it was lost before it was of use."""
 

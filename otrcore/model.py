@@ -30,11 +30,26 @@ class Trust(Enum):
     SMP = "verified by a shared secret"
 
 
+FINGERPRINT_BYTES = 20
+"""SHA-1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """Identifier of a long-term public key: SHA-1, 20 bytes (v3, "Public keys")."""
 
     digest: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Fingerprint:
+        """Read 40 hex digits, in groups or not, perhaps behind 0x; ValueError."""
+        digits = "".join(text.split()).removeprefix("0x")
+        if len(digits) != 2 * FINGERPRINT_BYTES or not digits.isascii():
+            raise ValueError(f"That is no fingerprint: it has {2 * FINGERPRINT_BYTES} digits from 0 to F.")
+        try:
+            return cls(bytes.fromhex(digits))
+        except ValueError as error:
+            raise ValueError("That is no fingerprint: its digits go from 0 to F.") from error
 
     def __str__(self) -> str:
         """Return five groups of eight upper-case hex digits, as every OTR client shows it."""

@@ -75,3 +75,18 @@ PRESETS = {
     "always": ALWAYS,
 }
 """By the names that users know them under."""
+
+
+def name_of(policy: Policy) -> str | None:
+    """Return the name of the preset that a policy is, whatever its versions and padding; None for another."""
+    return next((name for name, preset in PRESETS.items() if _behaviour(preset) == _behaviour(policy)), None)
+
+
+def _behaviour(policy: Policy) -> tuple[object, ...]:
+    return (
+        bool(policy.versions),
+        policy.send_tag,
+        policy.start_on_tag,
+        policy.start_on_error,
+        policy.require_encryption,
+    )

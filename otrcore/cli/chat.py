@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..account import Account
 from ..errors import ConnectionFailed, OtrcoreError
 from ..irc import texts
 from ..irc.actions import AskSecret, ShowMessage, ShowNote
 from ..irc.connection import IncomingMessage
 from ..irc.dial import ServerAddress
 from ..irc.isupport import Features
+from ..irc.keeper import Keeper
 from ..irc.names import fold
 from ..irc.pacing import Pace
 from ..irc.runner import Runner
@@ -39,7 +39,7 @@ class Chat:
         address: ServerAddress,
         me: str,
         peer: str,
-        account_for: Callable[[str], Account],
+        keeper: Keeper,
         output: Output,
         pace: Pace = Pace.DEFAULT,
     ) -> None:
@@ -51,7 +51,7 @@ class Chat:
         """The secret that the next line is, whatever happens meanwhile: it must not be sent as a text."""
         self._more_of_it = False
         self._input: Input | None = None
-        self.runner = Runner(address, me, self, account_for, realname="otrcore", pace=pace)
+        self.runner = Runner(address, me, self, keeper, realname="otrcore", pace=pace)
 
     def ready(self) -> None:
         """Tell where we are and what can be done."""

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import OtrcoreError
 from ..events import Event, SessionEnded, SessionOpened
-from ..irc.accounts import accounts
 from ..irc.actions import ShowMessage, ShowNote
 from ..irc.connection import IncomingMessage
 from ..irc.dial import ServerAddress
+from ..irc.keeper import StoreKeeper
 from ..irc.pacing import Pace
 from ..model import Protection
-from ..store.database import Database
-from ..store.identities import Identities
+from ..store.store import Store
 from .chat import IDLE_SECONDS, Chat
 from .process import StopSignals
 from .terminal import Input, Output, printable, readable
@@ -119,8 +118,8 @@ class Demo(Chat):
     def __init__(
         self, server: Process, bot: Process, stop: StopSignals, port: int, folder: Path, show_wire: bool
     ) -> None:
-        identities = Identities(Database(folder / ME))
-        super().__init__(ServerAddress("127.0.0.1", port), ME, BOT, accounts(identities), Output(), Pace.NONE)
+        keeper = StoreKeeper(Store(folder / ME), contacts=False)
+        super().__init__(ServerAddress("127.0.0.1", port), ME, BOT, keeper, Output(), Pace.NONE)
         self._server = server
         self._bot = bot
         self._stop = stop

@@ -22,13 +22,12 @@ from ..events import (
     SmpFailed,
     SmpSucceeded,
 )
-from ..irc.accounts import accounts
 from ..irc.actions import ShowMessage, ShowNote
 from ..irc.dial import ServerAddress
+from ..irc.keeper import StoreKeeper
 from ..irc.pacing import Pace
 from ..model import Fingerprint, Protection, Trust
-from ..store.database import Database
-from ..store.identities import Identities
+from ..store.store import Store
 from .chat import Chat
 from .demo import STEP_SECONDS, DemoFailed, Process, temporary_folder
 from .process import StopSignals
@@ -57,8 +56,8 @@ class Person(Chat):
     """One of the two; remembers what has happened to it."""
 
     def __init__(self, me: str, peer: str, port: int, folder: Path, output: Output) -> None:
-        identities = Identities(Database(folder / me))
-        super().__init__(ServerAddress("127.0.0.1", port), me, peer, accounts(identities), output, Pace.NONE)
+        keeper = StoreKeeper(Store(folder / me), contacts=False)
+        super().__init__(ServerAddress("127.0.0.1", port), me, peer, keeper, output, Pace.NONE)
         self.me = me
         self.events: list[Event] = []
         self.notes: list[str] = []

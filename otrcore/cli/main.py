@@ -13,9 +13,11 @@ from typing import Annotated
 import typer
 
 from ..errors import OtrcoreError
-from .process import DataDir, new_app, nick_argument, run, server_argument
+from . import contacts, keys, networks, tool
+from .doctor.command import doctor
+from .process import DataDir, examples, new_app, nick_argument, run, server_argument
 
-app = new_app("Off-the-Record conversations on IRC.")
+app = new_app("Off-the-Record conversations on IRC.", completion=True)
 
 
 @app.command()
@@ -52,11 +54,10 @@ def chat(
     data_dir: DataDir = None,
 ) -> None:
     """Talk with one person; encrypted, once one of you says so."""
-    from ..irc.accounts import accounts
     from ..irc.dial import ServerAddress
-    from ..store.database import Database
-    from ..store.folder import default_folder
-    from ..store.identities import Identities
+    from ..irc.keeper import open_keeper
+    from ..store.store import Store
+    from . import passphrase
     from .chat import Chat
     from .process import StopSignals
     from .terminal import Input, Output
@@ -64,14 +65,24 @@ def chat(
     if sys.stdin is None:
         raise OtrcoreError("There is no standard input to read from: start otr chat in a terminal.")
     stop = StopSignals()
-    identities = Identities(Database(data_dir or default_folder()))
+    keeper = open_keeper(lambda: Store(data_dir, passphrase.ask))
     address = ServerAddress.parse(server, tls)
-    talk = Chat(address, me or own_nick(), nick, accounts(identities), Output())
+    talk = Chat(address, me or own_nick(), nick, keeper, Output())
     talk.runner.connect()
     try:
         talk.converse(Input(sys.stdin.fileno()), stop)
     finally:
         talk.runner.close("leaving")
+
+
+app.add_typer(keys.app, name="keys")
+app.add_typer(contacts.app, name="contacts")
+app.add_typer(networks.app, name="networks")
+app.command(
+    short_help="Look at what would fail, and what to do about it.",
+    epilog=examples("otr doctor", "otr doctor --json"),
+)(doctor)
+app.add_typer(tool.app, name="tool")
 
 
 def own_nick() -> str:

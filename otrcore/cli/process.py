@@ -11,16 +11,42 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import OtrcoreError
+from .output import warn
+
+DATA_DIR = "otrcore.data_dir"
+NETWORK = "otrcore.network"
+JSON = "otrcore.json"
+
+
+def handed_down(key: str) -> Callable[[typer.Context, Any], Any]:
+    """Let an option stand before a subcommand or behind it: the last one said holds for all that follows."""
+
+    def remember(context: typer.Context, value: Any) -> Any:
+        if value is not None and value is not False:
+            context.meta[key] = value
+        return context.meta.get(key, value)
+
+    return remember
+
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="FOLDER", help="Keep keys here, not in your own data folder."),
+    typer.Option(
+        "--data-dir",
+        metavar="FOLDER",
+        help="Keep keys here, not in your own data folder.",
+        callback=handed_down(DATA_DIR),
+    ),
 ]
+JsonOutput = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document, for programs.", callback=handed_down(JSON))
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask back, as in a script.")]
 
 
 def server_argument(text: str) -> str:
@@ -52,17 +78,33 @@ def _checked(text: str, check: Callable[[], object]) -> str:
     return text
 
 
-def new_app(about: str) -> typer.Typer:
+def new_app(about: str, *, completion: bool = False) -> typer.Typer:
     """Return a command line with subcommands; help is plain text, which starts twice as fast as markup."""
     app = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        add_completion=False,
+        add_completion=completion,
     )
     # A callback makes subcommands of the commands, even of a single one.
-    app.callback(help=about)(lambda: None)
+    app.callback(help=about)(_common_options)
     return app
+
+
+def _common_options(data_dir: DataDir = None) -> None:
+    """Take what holds for every subcommand."""
+
+
+def new_group() -> typer.Typer:
+    """Return a subcommand that has subcommands of its own; its callback is what it does without one."""
+    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
+def examples(*commands: str) -> str:
+    """Return commands as the end of a help text, a line each."""
+    return "\n".join(
+        ["\b", "Example:" if len(commands) == 1 else "Examples:", *(f"  {one}" for one in commands)]
+    )
 
 
 def run(app: typer.Typer) -> None:
@@ -70,7 +112,7 @@ def run(app: typer.Typer) -> None:
     try:
         app()
     except OtrcoreError as error:
-        print(error, file=sys.stderr)
+        warn(str(error))
         sys.exit(1)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..conversation import Conversation
-from ..errors import OtrcoreError
+from ..errors import OtrcoreError, UsageError
 from ..events import Event
 from ..model import Fingerprint, MessageState, Trust
 from ..policy import PRESETS, Policy
@@ -25,8 +25,7 @@ QUESTION_MARKS = "?\N{FULLWIDTH QUESTION MARK}\N{ARABIC QUESTION MARK}\N{GREEK Q
 
 OLD_VERSION = 2
 WITH_OLD, WITHOUT_OLD = "v2", "no-v2"
-
-_FINGERPRINT_DIGITS = 40
+NETWORK = "network"
 
 Run = Callable[[IrcHost, str, str], list[Action]]
 """Takes the host, the peer's nick and the argument."""
@@ -116,13 +115,19 @@ class Table:
             name = command.name.split()
             if len(done) < len(name) and name[: len(done)] == done:
                 yield name[len(done)]
-            elif name == done:
-                yield from command.choices
+            elif name == done[: len(name)]:
+                behind = done[len(name) :]
+                choices = [choice.split() for choice in command.choices]
+                yield from (words[len(behind)] for words in choices if _goes_on(words, behind))
 
     def help_lines(self) -> tuple[str, ...]:
         """Return a line for each command."""
         width = max(len(command.usage) for command in self.commands)
         return tuple(f"{command.usage:{width}}  {command.about}" for command in self.commands)
+
+
+def _goes_on(words: list[str], behind: list[str]) -> bool:
+    return len(words) > len(behind) and words[: len(behind)] == behind
 
 
 def _guarded(command: Command, host: IrcHost, nick: str, argument: str) -> list[Action]:
@@ -165,8 +170,6 @@ def _trust(host: IrcHost, nick: str, typed: str) -> list[Action]:
     fingerprint = info.their_fingerprint
     if typed:
         given = _fingerprint(typed)
-        if given is None:
-            return [_note(nick, f"That is no fingerprint: it has {_FINGERPRINT_DIGITS} digits from 0 to F.")]
         if given not in [session.their_fingerprint for session in talk.sessions]:
             return [
                 _note(
@@ -192,56 +195,65 @@ def _trust(host: IrcHost, nick: str, typed: str) -> list[Action]:
 
 def _distrust(host: IrcHost, nick: str, typed: str) -> list[Action]:
     talk = host.talk(nick)
-    memory = host.memory(nick)
     info = talk.info if talk is not None else None
-    trusted = [key.fingerprint for key in memory.keys if key.trust is not Trust.NONE]
+    trusted = host.trusted(nick)
     if typed:
         given = _fingerprint(typed)
-        if given is None:
-            return [_note(nick, f"That is no fingerprint: it has {_FINGERPRINT_DIGITS} digits from 0 to F.")]
         trusted = [fingerprint for fingerprint in trusted if fingerprint == given]
     elif info is not None:
         trusted = [fingerprint for fingerprint in trusted if fingerprint == info.their_fingerprint]
     if not trusted:
         return [_note(nick, f"No such key of {nick} is verified: there is nothing to take back.")]
 
-    def distrust(talk: Conversation) -> list[Event]:
-        return [event for fingerprint in trusted for event in talk.set_trust(Trust.NONE, fingerprint)]
-
+    actions = [action for fingerprint in trusted for action in host.distrust(nick, fingerprint)]
     lines = [f"{nick} is not verified any more, key {fingerprint}." for fingerprint in trusted]
-    return [*host.do(nick, distrust, sends=False), _note(nick, *lines)]
+    return [*actions, _note(nick, *lines)]
 
 
-def _fingerprint(typed: str) -> Fingerprint | None:
-    digits = "".join(typed.split()).removeprefix("0x")
-    if len(digits) != _FINGERPRINT_DIGITS or not digits.isascii():
-        return None
+def _fingerprint(typed: str) -> Fingerprint:
     try:
-        return Fingerprint(bytes.fromhex(digits))
-    except ValueError:
-        return None
+        return Fingerprint.parse(typed)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _policy(host: IrcHost, nick: str, typed: str) -> list[Action]:
+    word = typed.lower()
+    if word.split()[:1] == [NETWORK]:
+        return _network_policy(host, nick, " ".join(word.split()[1:]))
     host.talk(nick)
-    word, policy = typed.lower(), host.policy(nick)
+    policy = host.policy(nick)
     if not word:
         choices = (*PRESETS, f"{WITH_OLD} or {WITHOUT_OLD} (OTR version 2 too, or not)")
         return [
             _note(
                 nick,
                 *texts.policy_lines(nick, policy),
-                f"/otr policy and one of these words to change it: {', '.join(choices)}.",
+                f"/otr policy and one of these words to change it: {', '.join(choices)}; "
+                "/otr policy network and a word for everybody on the network.",
                 *texts.policy_meanings(),
             )
         ]
     wanted = _wanted(word, policy)
     if wanted is None:
-        return [_note(nick, f"Nothing was changed: /otr policy takes one of {', '.join(_POLICY_WORDS)}.")]
+        return [_note(nick, f"Nothing was changed: /otr policy takes one of {', '.join(_WORDS)}.")]
     if not wanted.versions and word in (WITH_OLD, WITHOUT_OLD):
         return [_note(nick, f"OTR is switched off for {nick}: /otr policy default first.")]
     changes = host.do(nick, lambda talk: talk.set_policy(wanted), sends=False)
     return [*changes, _note(nick, *texts.policy_lines(nick, host.policy(nick)))]
+
+
+def _network_policy(host: IrcHost, nick: str, word: str) -> list[Action]:
+    host.catch_up()
+    policy = host.network_policy
+    wanted = _wanted(word, policy) if word else policy
+    if wanted is None:
+        return [_note(nick, f"Nothing was changed: /otr policy network takes one of {', '.join(_WORDS)}.")]
+    if word and not wanted.versions and word in (WITH_OLD, WITHOUT_OLD):
+        return [_note(nick, "OTR is switched off on this network: /otr policy network default first.")]
+    actions = host.set_network_policy(wanted) if word else []
+    everybody = f"everybody on {host.network} who has none of their own"
+    return [*actions, _note(nick, *texts.policy_lines(everybody, host.network_policy))]
 
 
 def _wanted(word: str, policy: Policy) -> Policy | None:
@@ -307,7 +319,7 @@ def _client(host: IrcHost, nick: str, typed: str) -> list[Action]:
     return [*actions, _note(nick, f"What you type to {nick} goes to {to} of {nick}'s.")]
 
 
-_POLICY_WORDS = (*PRESETS, WITH_OLD, WITHOUT_OLD)
+_WORDS = (*PRESETS, WITH_OLD, WITHOUT_OLD)
 
 COMMANDS = (
     Command("start", "ask for an encrypted conversation", _plainly(IrcHost.start), ("init",)),
@@ -351,10 +363,10 @@ COMMANDS = (
     Command("distrust", "take that back", _distrust, argument="[FINGERPRINT]"),
     Command(
         "policy",
-        "show, or change, what is done with this peer",
+        "show, or change, what is done with this peer, or with all on the network",
         _policy,
-        argument="[WORD]",
-        choices=_POLICY_WORDS,
+        argument="[network] [WORD]",
+        choices=(*_WORDS, *(f"{NETWORK} {word}" for word in _WORDS)),
     ),
     Command("send", "send texts that were held, as the key had changed", _send_held),
     Command("drop", "forget them", _drop_held),

@@ -9,13 +9,14 @@ An internal error lets nothing out: the verdict is then DROP, with a note.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from ..account import Account
 from ..conversation import SMALLEST_LINE_LIMIT, Conversation, Offer
-from ..errors import OtrcoreError, UsageError
+from ..errors import OtrcoreError, StoreError, UsageError
 from ..events import (
     Event,
     MemoryChanged,
@@ -26,21 +27,27 @@ from ..events import (
     SmpAborted,
     SmpAsked,
     SmpEnd,
+    SmpFailed,
     Transmit,
 )
+from ..identity import Identity
 from ..memory import PeerMemory
-from ..model import Fingerprint, MessageState, Protection
+from ..model import Fingerprint, MessageState, Protection, Trust
 from ..policy import DEFAULT, Policy, Tagging
 from ..wire.text import MARK, TAG_BASE
 from . import texts
 from .actions import Action, AskSecret, Decision, Send, ShowMessage, ShowNote, Verdict
 from .isupport import Features
+from .keeper import Keeper
 from .lines import display_lines, one_line, text_limit
 from .memories import Memories, RecentMemories, merged
 from .names import SERVICES, Addressed, Payload, Recipient, Target, classify, fold, network_name
 from .prompts import Prompts
 
 MAX_CONVERSATIONS = 500
+
+MAX_TRUSTED_NICKS = 50
+"""Nicks under which a key is trusted without the user's doing; its owner can take more without end."""
 
 ACTION_PREFIX = "/me "
 """How an action travels inside an OTR message, by custom of all clients."""
@@ -67,20 +74,21 @@ class IrcHost:
     def __init__(
         self,
         client_name: str,
-        account_for: Callable[[str], Account],
+        keeper: Keeper,
         sink: Callable[[Sequence[Action]], None],
         services: frozenset[str] = SERVICES,
-        memories_for: Callable[[str], Memories] = lambda network: RecentMemories(),
     ) -> None:
-        """`client_name` is what the client calls the network; `account_for` takes its canonical name.
+        """`client_name` is what the client calls the network; `keeper` knows identities and people.
 
         `services` are folded nicks that are no persons, besides those that are named like it.
-        `memories_for` takes the canonical name too, and tells where the people there are remembered.
         """
         self._services = services
         self._client_name = client_name
-        self._account_for = account_for
-        self._memories_for = memories_for
+        self._keeper = keeper
+        self._seen: Hashable = None
+        """The keeper's version that all conversations know of."""
+        self._trouble = ""
+        """What the user has heard of the store, as long as it is so."""
         self._sink = sink
         self._features = Features()
         self._nick = ""
@@ -102,22 +110,27 @@ class IrcHost:
         """Our fingerprint on this network; None before `connected`."""
         return self._account.identity.fingerprint if self._account is not None else None
 
-    def connected(self, nick: str, features: Features, mask: str | None = None) -> None:
+    def connected(self, nick: str, features: Features, mask: str | None = None, *, server: str = "") -> None:
         """Registered under this nick with a server of these features; StoreError if keys cannot be had.
+
+        `server` is the host that the user has the client connect to.
 
         If it turns out to be another network than before, or one that tells nicks apart in another way,
         the people there are others: what was encrypted is over, and the sink is told.
         """
-        network = network_name(features, self._client_name)
+        claim = network_name(features, self._client_name)
+        network = self._keeper.place(claim, server or self._client_name)
         same = network == self._network and features.casemapping == self._features.casemapping
         if self._account is None or not same:
-            account, memories = self._account_for(network), self._memories_for(network)
+            self._seen = self._keeper.version()
+            account, memories = self._keeper.account(network), self._keeper.memories(network)
             left = [action for talk in self._account or () for action in self._left_behind(talk)]
             if left:
                 self._sink(left)
             self._account, self._memories = account, memories
             self._peers.clear()
         self._network, self._nick, self._features, self._mask = network, nick, features, mask
+        self._tell_news()
 
     def mask_changed(self, nick: str, mask: str | None) -> None:
         """Our own nick and nick!user@host, as others see them, are now these."""
@@ -149,6 +162,7 @@ class IrcHost:
 
     def start(self, nick: str) -> list[Action]:
         """Ask a peer for an encrypted conversation; in one, say what to do there instead."""
+        self.catch_up()
         if self.state(nick) is MessageState.ENCRYPTED:
             return self.status(nick)
         return self.refresh(nick)
@@ -169,8 +183,43 @@ class IrcHost:
 
     def status(self, nick: str) -> list[Action]:
         """Tell how a conversation stands."""
+        self.catch_up()
         talk = self._find(self._recipient(nick).key)
         return [ShowNote(nick, texts.status(nick, self.policy(nick), talk))]
+
+    def catch_up(self) -> None:
+        """Go on with what other programs have changed, if anything; the sink hears what follows.
+
+        Costs some microseconds where nothing has changed.
+        """
+        account = self._account
+        if account is None:
+            return
+        version = self._keeper.version()
+        if version == self._seen:
+            return
+        self._seen = version
+        identity, policy = account.identity, account.policy
+        troubles: list[str] = []
+        # Each by itself: a key that cannot be read must not keep a doubt from being heard of.
+        try:
+            self._memories.reload()
+        except OtrcoreError as error:
+            troubles.append(str(error))
+        try:
+            policy = self._keeper.policy(self._network)
+        except OtrcoreError as error:
+            troubles.append(str(error))
+        try:
+            identity = self._keeper.identity(self._network)
+        except OtrcoreError as error:
+            troubles.append(str(error))
+        actions = self._renew(identity, policy)
+        if troubles and troubles[0] != self._trouble:
+            actions.append(ShowNote("", (f"{troubles[0]} {_NOT_TAKEN_IN}",)))
+        self._trouble = troubles[0] if troubles else ""
+        self._sink_all(actions)
+        self._tell_news()
 
     def state(self, nick: str) -> MessageState:
         """Return the message state of the conversation with a peer."""
@@ -181,6 +230,22 @@ class IrcHost:
         """Return the policy for a peer: the peer's own, or the account's."""
         return self._policy(self._recipient(nick).key)
 
+    def set_network_policy(self, policy: Policy) -> list[Action]:
+        """Have another policy on this network, for everybody without one of their own; UsageError."""
+        if self._account is None:
+            raise UsageError("Not connected yet: try again in a moment.")
+        actions = self._renew(self._account.identity, policy)
+        try:
+            self._keeper.set_policy(self._network, policy)
+        except StoreError as error:
+            actions += self._not_saved(error)
+        return actions
+
+    @property
+    def network_policy(self) -> Policy:
+        """The policy for everybody on this network who has none of their own."""
+        return self._account.policy if self._account is not None else DEFAULT
+
     def memory(self, nick: str) -> PeerMemory:
         """Return what is remembered of a peer."""
         return self._memory(self._recipient(nick).key)
@@ -190,6 +255,7 @@ class IrcHost:
 
         UsageError with a sentence for the user if there cannot be one.
         """
+        self.catch_up()
         recipient = self._recipient(nick)
         if recipient.kind is not Target.PERSON:
             raise UsageError(f"OTR works between two people, and {nick!r} is not one person.")
@@ -204,6 +270,7 @@ class IrcHost:
 
         What `sends` lines of OTR is refused where the names before them leave no room for it.
         """
+        self.catch_up()
         recipient = self._recipient(nick)
         try:
             self.talk(nick)
@@ -216,6 +283,21 @@ class IrcHost:
             return [ShowNote(nick, (str(error),))]
         self._peers[recipient.key].wanted = True
         return self._step(talk, partial(step, talk))
+
+    def trusted(self, nick: str) -> list[Fingerprint]:
+        """Return those keys of a peer that are trusted, be it under another nick."""
+        key = self._recipient(nick).key
+        memory = self._memory(key)
+        return [
+            known.fingerprint
+            for known in memory.keys
+            if known.trust is not Trust.NONE or self._trusting(key, known.fingerprint)
+        ]
+
+    def distrust(self, nick: str, fingerprint: Fingerprint) -> list[Action]:
+        """Trust a key of a peer no more, under whatever nick."""
+        actions = self.do(nick, lambda talk: talk.set_trust(Trust.NONE, fingerprint), sends=False)
+        return [*actions, *self._doubt(self._recipient(nick).key, fingerprint)]
 
     def ask(self, nick: str, question: str | None = None) -> list[Action]:
         """Begin to verify a peer: ask our user for the secret first; UsageError as by `talk`."""
@@ -291,7 +373,14 @@ class IrcHost:
 
     def shutdown(self) -> list[Action]:
         """End every encrypted conversation properly, as the client is about to leave."""
-        return [action for talk in self._account or () for action in self._step(talk, talk.end)]
+        actions = [action for talk in self._account or () for action in self._step(talk, talk.end)]
+        if self._account is not None:
+            # The last chance for what could not be saved before.
+            with suppress(OtrcoreError):
+                self._memories.reload()
+            with suppress(OtrcoreError):
+                self._keeper.policy(self._network)
+        return actions
 
     @property
     def next_tick(self) -> float | None:
@@ -301,6 +390,7 @@ class IrcHost:
 
     def tick(self) -> None:
         """Do what time asks for; the actions go to the sink."""
+        self.catch_up()
         for talk in self._account or ():
             peer = self._peers.get(talk.peer)
             if peer is None or peer.clock_failed:
@@ -312,6 +402,7 @@ class IrcHost:
                 self._sink(actions)
 
     def _incoming(self, sender: str, target: str, text: str, command: str) -> Decision:
+        self.catch_up()
         account = self._account
         if account is None or not self._is_own(target) or self._is_own(sender):
             return Decision(sender, Verdict.PASS)
@@ -335,6 +426,7 @@ class IrcHost:
         return Decision(sender, Verdict.DROP, tuple(self._act(talk, events)))
 
     def _outgoing(self, recipient: Recipient, payload: Payload, text: str, command: str) -> Decision:
+        self.catch_up()
         name = recipient.name
         account, talk = self._account, self._find(recipient.key)
         if recipient.kind is not Target.PERSON or account is None:
@@ -376,8 +468,7 @@ class IrcHost:
         return talk.memory if talk is not None else self._memories.load(key)
 
     def _policy(self, key: str) -> Policy:
-        account = self._account.policy if self._account is not None else DEFAULT
-        return self._memory(key).policy or account
+        return self._memory(key).policy or self.network_policy
 
     def _recipient(self, nick: str) -> Recipient:
         """Return whom a command means; a list of targets is nobody."""
@@ -455,6 +546,7 @@ class IrcHost:
     def _act(self, talk: Conversation, events: Sequence[Event]) -> list[Action]:
         """Turn events into actions; a conversation that has nothing to go on with is forgotten."""
         peer = self._peers[talk.peer]
+        events, familiar = self._recognise(talk, events)
         nick, standing = peer.nick, texts.Standing.of(talk, asked=peer.asked)
         if not talk.starting:
             peer.wanted = False
@@ -468,8 +560,18 @@ class IrcHost:
                     is_action = text.startswith(ACTION_PREFIX)
                     shown = text.removeprefix(ACTION_PREFIX) if is_action else text
                     actions.append(ShowMessage(nick, display_lines(shown), protection, is_action))
-                case MemoryChanged(memory):
-                    actions += self._remember(talk.peer, memory)
+                case SessionOpened(info):
+                    self._memories.met(talk.peer, info.their_fingerprint)
+                    actions += self._remember(talk.peer, talk.memory)
+                    actions.append(ShowNote(nick, texts.explain(event, nick, standing, familiar), event))
+                case MemoryChanged():
+                    # As it is now: `_recognise` may have added trust to what the event has.
+                    actions += self._remember(talk.peer, talk.memory)
+                case SmpFailed(trusts=True):
+                    actions.append(ShowNote(nick, texts.explain(event, nick, standing), event))
+                    for session in talk.sessions:
+                        if talk.memory.trust(session.their_fingerprint) is Trust.NONE:
+                            actions += self._doubt(talk.peer, session.their_fingerprint)
                 case SmpAborted(SmpEnd.HERE) if superseded:
                     pass  # not by our user: the newer question has taken its place
                 case _:
@@ -480,6 +582,29 @@ class IrcHost:
             actions += self._prompting(talk.peer, peer, event, superseded)
         self._settle(talk)
         return actions
+
+    def _recognise(
+        self, talk: Conversation, events: Sequence[Event]
+    ) -> tuple[list[Event], Mapping[str, Trust]]:
+        """Look under which other nicks a key is known that a conversation has opened with.
+
+        Trust belongs to the key: it holds under another nick too, unless that one has other keys,
+        whose owner the user would expect there.
+        """
+        known: list[Event] = []
+        familiar: Mapping[str, Trust] = {}
+        for event in events:
+            known.append(event)
+            if not isinstance(event, SessionOpened):
+                continue
+            fingerprint = event.info.their_fingerprint
+            familiar = self._memories.known_as(fingerprint, besides=talk.peer)
+            trusts = [trust for trust in familiar.values() if trust is not Trust.NONE]
+            only = [key.fingerprint for key in talk.memory.keys] == [fingerprint]
+            if only and 0 < len(trusts) < MAX_TRUSTED_NICKS and event.trust is Trust.NONE:
+                known[-1] = replace(event, trust=trusts[0])
+                known += talk.set_trust(trusts[0], fingerprint)
+        return known, familiar
 
     def _prompting(self, key: str, peer: _Peer, event: Event, superseded: bool) -> Sequence[Action]:
         """Keep what our user is asked for in step with what the secret would be used for."""
@@ -495,22 +620,96 @@ class IrcHost:
         return ()
 
     def _remember(self, key: str, memory: PeerMemory) -> list[Action]:
+        known = self._memories.load(key)
+        memory = merged(known, memory)
+        if memory == known:
+            return []
         try:
-            self._memories.store(key, merged(self._memories.load(key), memory))
+            self._memories.store(key, memory)
         except OtrcoreError as error:
-            return [ShowNote(self._peers[key].nick, (str(error),))]
+            return self._not_saved(error)
+        finally:
+            # A key that is no longer trusted under one nick is not under any other.
+            self._sink_all(self._recall(besides=key))
         return []
+
+    def _not_saved(self, error: OtrcoreError) -> list[Action]:
+        self._trouble = str(error)
+        return [ShowNote("", (f"{error} {_NOT_SAVED}",))]
+
+    def _trusting(self, key: str, fingerprint: Fingerprint) -> list[str]:
+        """Return the other nicks under which a key is trusted."""
+        known = self._memories.known_as(fingerprint, besides=key)
+        return [other for other, trust in known.items() if trust is not Trust.NONE]
+
+    def _doubt(self, key: str, fingerprint: Fingerprint) -> list[Action]:
+        """Trust a key under no other nick either: it may never have been trusted under this one."""
+        actions: list[Action] = []
+        for other in self._trusting(key, fingerprint)[:1]:  # from there it goes on by itself
+            actions += self._remember(other, self._memories.load(other).judging(fingerprint, Trust.NONE))
+            self._sink_all(self._recall())
+        return actions
+
+    def _recall(self, besides: str = "") -> list[Action]:
+        """Have the conversations go on with what is remembered of the peers now."""
+        actions: list[Action] = []
+        for talk in self._account or ():
+            memory = self._memories.load(talk.peer)
+            if talk.peer == besides or memory == talk.memory:
+                continue
+            nick, before = self._peers[talk.peer].nick, talk.trust
+            actions += self._step(talk, partial(talk.recall, memory))
+            actions += self._trust_changed(talk, nick, before)
+        return actions
+
+    def _renew(self, identity: Identity, policy: Policy) -> list[Action]:
+        """Have the conversations go on with this identity and policy of ours, and what is remembered now."""
+        account = self._account
+        if account is None:
+            return []
+        actions: list[Action] = []
+        if account.identity.fingerprint != identity.fingerprint:
+            actions.append(ShowNote("", (_OTHER_IDENTITY.format(self._network, identity.fingerprint),)))
+        trusts = {talk.peer: talk.trust for talk in account}
+        for talk in account:
+            self._fit(talk, self._peers[talk.peer].nick)
+        for talk, events in account.renew(identity, policy, self._memories.load):
+            nick = self._peers[talk.peer].nick
+            actions += [*self._act(talk, events), *self._trust_changed(talk, nick, trusts[talk.peer])]
+        return actions
+
+    def _trust_changed(self, talk: Conversation, nick: str, before: Trust) -> list[Action]:
+        if talk.info is None or talk.trust is before:
+            return []
+        return [ShowNote(nick, (_TRUST_CHANGED.format(nick, talk.trust.value),))]
+
+    def _tell_news(self) -> None:
+        news = self._keeper.news()
+        if news:
+            self._sink([ShowNote("", news)])
+
+    def _sink_all(self, actions: Sequence[Action]) -> None:
+        if actions:
+            self._sink(actions)
 
     def _met_under(self, talk: Conversation, old: str) -> list[Action]:
         """Follow a conversation to another nick, under which somebody may be known already."""
         key, nick, known = talk.peer, self._peers[talk.peer].nick, self._memories.load(talk.peer)
-        actions = self._remember(key, talk.memory)
-        # Without versions nothing is read as OTR, which would break what runs.
-        if known.policy is not None and known.policy != talk.memory.policy and known.policy.versions:
-            actions += self._step(talk, partial(talk.set_policy, known.policy))
-        info = talk.info
-        if info is not None and known.last is not None and not known.knows(info.their_fingerprint):
-            actions.append(ShowNote(nick, (_OTHER_PERSON.format(nick, old, known.last),)))
+        memory, info = talk.memory, talk.info
+        if any(not memory.knows(other.fingerprint) for other in known.keys):
+            # Whoever has a nick with a key already is not trusted under it for what other nicks are worth.
+            keys = tuple(replace(mine, trust=known.trust(mine.fingerprint)) for mine in memory.keys)
+            memory = replace(memory, keys=keys)
+        if known.policy is not None and known.policy.versions:
+            memory = replace(memory, policy=known.policy)
+        elif known.policy is not None and info is not None:
+            # Without versions nothing is read as OTR, which would break what runs.
+            memory = replace(memory, policy=talk.policy)
+        actions = self._remember(key, memory)
+        expected = known.replaced_by(info.their_fingerprint) if info is not None else None
+        actions += self._step(talk, partial(talk.recall, self._memories.load(key)))
+        if expected is not None:
+            actions.append(ShowNote(nick, (_OTHER_PERSON.format(nick, old, expected),)))
         return actions
 
     def _left_behind(self, talk: Conversation) -> list[Action]:
@@ -528,6 +727,13 @@ class IrcHost:
         return fold(nick, self._features) == fold(self._nick, self._features)
 
 
+_NOT_SAVED = "It holds until this program ends."
+_NOT_TAKEN_IN = "What other programs have changed there is not known here until then."
+_TRUST_CHANGED = "The key of {} in this conversation is {} now: that was changed outside it."
+_OTHER_IDENTITY = (
+    "Your key on {} is another one from the next encrypted conversation on: {}. "
+    "Whoever has verified you has to do it again."
+)
 _ELSEWHERE = (
     "This is another network than before: the encrypted conversation with {} is over. "
     "What you type goes out unencrypted."

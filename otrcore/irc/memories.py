@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from ..errors import StoreError, StoreUnavailable
 from ..memory import MAX_KEYS, STRANGER, KnownKey, PeerMemory
-from ..model import Trust
+from ..model import Fingerprint, Trust
+from ..store.contacts import fold_nick
+from ..store.store import Store
+from .saving import Saving
 
 MAX_MEMORIES = 1000
 """People of whom nothing is known but keys that nobody has verified: anybody can make up more of them."""
@@ -22,7 +28,49 @@ class Memories(Protocol):
         """Return what is remembered of somebody, `STRANGER` if that is nothing."""
 
     def store(self, key: str, memory: PeerMemory) -> None:
-        """Remember this from now on; StoreError."""
+        """Remember this, and a key's loss of trust under every nick; StoreError if not for long."""
+
+    def met(self, key: str, fingerprint: Fingerprint) -> None:
+        """Take note that somebody has used a key; it is no loss if that cannot be saved."""
+
+    def known_as(self, fingerprint: Fingerprint, besides: str) -> Mapping[str, Trust]:
+        """Return the other nicks under which a key is known, and how far it is trusted there."""
+
+    def reload(self) -> None:
+        """Take in what other programs have changed; StoreError if that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has become of the memory of somebody."""
+
+    key: str
+    before: PeerMemory
+    after: PeerMemory
+
+    @property
+    def doubted(self) -> list[Fingerprint]:
+        """The keys that were trusted, and are not any more."""
+        return [
+            key.fingerprint
+            for key in self.before.keys
+            if key.trust is not Trust.NONE
+            and self.after.knows(key.fingerprint)  # one that is forgotten, as there are many, is not doubted
+            and self.after.trust(key.fingerprint) is Trust.NONE
+        ]
+
+    @property
+    def decisive(self) -> bool:
+        """Whether the user has decided something by it: strangers can bring about everything else."""
+        judged = any(key.trust is not self.before.trust(key.fingerprint) for key in self.after.keys)
+        return judged or self.after.policy != self.before.policy
+
+    def without(self, doubted: Iterable[Fingerprint]) -> Change:
+        """Return it as it would be if these keys had never been trusted."""
+        before, after = self.before, self.after
+        for fingerprint in doubted:
+            before, after = (memory.judging(fingerprint, Trust.NONE) for memory in (before, after))
+        return replace(self, before=before, after=after)
 
 
 class RecentMemories:
@@ -44,6 +92,34 @@ class RecentMemories:
 
     def store(self, key: str, memory: PeerMemory) -> None:
         """Remember this; the undecided one that was stored longest ago may be forgotten for it."""
+        self._doubt(Change(key, self.load(key), memory).doubted)
+        self._put(key, memory)
+
+    def met(self, key: str, fingerprint: Fingerprint) -> None:
+        """Nothing is kept of when it was."""
+
+    def known_as(self, fingerprint: Fingerprint, besides: str) -> Mapping[str, Trust]:
+        """Return the other nicks under which a key is known."""
+        return {
+            key: memory.trust(fingerprint)
+            for key, memory in self._all()
+            if key != besides and memory.knows(fingerprint)
+        }
+
+    def reload(self) -> None:
+        """Nobody else has these."""
+
+    def _all(self) -> Iterator[tuple[str, PeerMemory]]:
+        yield from self._decided.items()
+        yield from self._others.items()
+
+    def _doubt(self, fingerprints: Iterable[Fingerprint]) -> None:
+        for fingerprint in fingerprints:
+            for key, memory in tuple(self._all()):
+                if memory.trust(fingerprint) is not Trust.NONE:
+                    self._put(key, memory.judging(fingerprint, Trust.NONE))
+
+    def _put(self, key: str, memory: PeerMemory) -> None:
         self._decided.pop(key, None)
         self._others.pop(key, None)
         if memory.verified or memory.policy is not None:
@@ -52,6 +128,140 @@ class RecentMemories:
             self._others[key] = memory
             if len(self._others) > MAX_MEMORIES:
                 self._others.popitem(last=False)
+
+    def _clear(self) -> None:
+        self._decided.clear()
+        self._others.clear()
+
+
+class StoredMemories(RecentMemories):
+    """Memories of one network that outlive the process.
+
+    All of them are at hand.  What cannot be saved just now is kept in its order, and saved as soon
+    as it can be; what other programs change meanwhile is taken in beneath it.
+    """
+
+    def __init__(self, store: Store, network: str, saving: Saving) -> None:
+        """Nothing is known before `reload`."""
+        super().__init__()
+        self._store = store
+        self._network = network
+        self._saving = saving
+        self._unsaved: list[Change] = []
+        self.known = False
+        """Whether they could be read, at any time."""
+
+    def load(self, key: str) -> PeerMemory:
+        """Return what is remembered of somebody."""
+        return super().load(_stored_key(key))
+
+    def store(self, key: str, memory: PeerMemory) -> None:
+        """Remember and save this; StoreUnavailable once when saving ceases to work."""
+        change = Change(_stored_key(key), self.load(key), memory)
+        super().store(change.key, memory)
+        self._keep(change)
+        if change.decisive or not self._saving.resting:
+            self._save()
+        if self._unsaved and (why := self._saving.untold()):
+            raise StoreUnavailable(why)
+
+    def met(self, key: str, fingerprint: Fingerprint) -> None:
+        """Save when that was, if it can be."""
+        if self._saving.resting:
+            return
+        try:
+            self._store.contacts.met(self._network, _stored_key(key), fingerprint)
+        except StoreError as error:
+            self._saving.failed(str(error))
+
+    def known_as(self, fingerprint: Fingerprint, besides: str) -> Mapping[str, Trust]:
+        """Return the other nicks under which a key is known."""
+        return super().known_as(fingerprint, _stored_key(besides))
+
+    def reload(self) -> None:
+        """Read them anew; what was not saved yet is saved, or else stays."""
+        try:
+            if self._unsaved:
+                self._heed(self._store.contacts.memories(self._network))
+                self._save()
+            memories = self._store.contacts.memories(self._network)
+        except StoreError as error:
+            self._saving.failed(str(error))
+            raise
+        self._clear()
+        for key, memory in memories.items():
+            self._put(key, memory)
+        for change in self._unsaved:
+            self._doubt(change.doubted)
+            self._put(change.key, learned(self.load(change.key), change.before, change.after))
+        self.known = True
+
+    def _keep(self, change: Change) -> None:
+        """Have a change saved later; one that decides nothing may be given up for others."""
+        for at, earlier in enumerate(self._unsaved):
+            # The last one of a nick only: a later change may build on what this one has brought.
+            if earlier.key == change.key and not earlier.decisive:
+                del self._unsaved[at]
+                change = replace(change, before=earlier.before)
+                break
+        self._unsaved.append(change)
+        if len(self._unsaved) > MAX_MEMORIES:
+            passing = (at for at, kept in enumerate(self._unsaved) if not kept.decisive)
+            if (oldest := next(passing, None)) is not None:
+                del self._unsaved[oldest]
+
+    def _save(self) -> None:
+        try:
+            with self._store.transaction():
+                for change in self._unsaved:
+                    self._store.contacts.learn(self._network, change.key, change.before, change.after)
+        except StoreError as error:
+            self._saving.failed(str(error))
+        else:
+            self._unsaved.clear()
+            self._saving.works()
+
+    def _heed(self, stored: Mapping[str, PeerMemory]) -> None:
+        """Let a doubt that came up elsewhere count against trust that was not saved yet."""
+        saved = dict(self._all())
+        for change in reversed(self._unsaved):
+            saved[change.key] = change.before
+        doubted = {
+            known.fingerprint
+            for key, memory in saved.items()
+            for known in memory.keys
+            if known.trust is not Trust.NONE
+            and stored.get(key, STRANGER).knows(known.fingerprint)
+            and stored[key].trust(known.fingerprint) is Trust.NONE
+        }
+        self._unsaved = [change.without(doubted) for change in self._unsaved]
+
+
+def _stored_key(key: str) -> str:
+    """Return a nick as it is kept; SQLite takes no surrogates, which stand for bytes that are no UTF-8."""
+    return fold_nick(key.encode(errors="backslashreplace").decode())
+
+
+def learned(known: PeerMemory, before: PeerMemory, after: PeerMemory) -> PeerMemory:
+    """Return a memory with what has changed in another one."""
+    keys = {key.fingerprint: key for key in known.keys}
+    for key in after.keys:
+        if not before.knows(key.fingerprint):
+            keys[key.fingerprint] = keys.pop(key.fingerprint, KnownKey(key.fingerprint))
+        if key.fingerprint in keys and key.trust is not before.trust(key.fingerprint):
+            keys[key.fingerprint] = key
+    if after.last != before.last and after.last in keys:
+        keys[after.last] = keys.pop(after.last)
+    policy = after.policy if after.policy != before.policy else known.policy
+    return PeerMemory(known.versions | after.versions - before.versions, _bounded(keys.values()), policy)
+
+
+def _bounded(keys: Iterable[KnownKey]) -> tuple[KnownKey, ...]:
+    """Forget keys if there are too many, but never the last one, and verified ones last."""
+    left = list(keys)
+    while len(left) > MAX_KEYS:
+        left.remove(next((key for key in left[:-1] if key.trust is Trust.NONE), left[0]))
+    return tuple(left)
 
 
 def merged(known: PeerMemory, newer: PeerMemory) -> PeerMemory:
@@ -62,7 +272,5 @@ def merged(known: PeerMemory, newer: PeerMemory) -> PeerMemory:
     """
     keys: list[KnownKey] = [key for key in known.keys if not newer.knows(key.fingerprint)]
     keys += newer.keys
-    while len(keys) > MAX_KEYS:
-        keys.remove(next((key for key in keys[:-1] if key.trust is Trust.NONE), keys[0]))
     policy = newer.policy if newer.policy is not None else known.policy
-    return PeerMemory(known.versions | newer.versions, tuple(keys), policy)
+    return PeerMemory(known.versions | newer.versions, _bounded(keys), policy)

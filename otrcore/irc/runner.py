@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ..account import Account
 from ..errors import OtrcoreError
 from ..model import Fingerprint, MessageState
 from .actions import Action, AskSecret, CloseSecret, Send, ShowMessage, ShowNote, Verdict
@@ -17,6 +16,7 @@ from .commands import OTR, Table
 from .connection import Connection, IncomingMessage
 from .dial import ServerAddress
 from .host import IrcHost
+from .keeper import Keeper
 from .lines import one_line, split_text, text_limit
 from .pacing import Pace
 
@@ -68,7 +68,7 @@ class Runner:
         address: ServerAddress,
         nick: str,
         screen: Screen,
-        account_for: Callable[[str], Account],
+        keeper: Keeper,
         *,
         realname: str,
         commands: Table = OTR,
@@ -79,7 +79,7 @@ class Runner:
         self._screen = screen
         self._clock = clock
         self._commands = commands
-        self._host = IrcHost(address.host, account_for, self._do)
+        self._host = IrcHost(address.host, keeper, self._do)
         self._connection = Connection(
             address, nick, self, realname=realname, username="otrcore", pace=pace, clock=clock
         )

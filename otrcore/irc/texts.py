@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ..conversation import Conversation
 from ..errors import Reason
@@ -32,14 +34,19 @@ from ..events import (
 )
 from ..memory import STRANGER, PeerMemory
 from ..model import MessageState, SessionInfo, Trust
-from ..policy import MANUAL, PRESETS, Policy
+from ..policy import MANUAL, Policy, name_of
 from .actions import AskSecret
 from .lines import one_line
 
 MAX_QUESTION = 400
 """Characters of a question that are asked, or shown."""
 
+MAX_NAMES = 5
+"""Other nicks of a key that are worth naming."""
+
 OLDEST_SPOKEN = 2
+
+NOBODY: Mapping[str, Trust] = MappingProxyType({})
 
 _STEPS = {
     "D-H Commit": "which seals one half of a fresh secret",
@@ -118,8 +125,13 @@ class Standing:
                 return "What you type goes out unencrypted. /otr start to try again."
 
 
-def explain(event: Event, peer: str, standing: Standing) -> tuple[str, ...]:
-    """Return the lines to show for an event; perhaps none."""
+def explain(
+    event: Event, peer: str, standing: Standing, familiar: Mapping[str, Trust] = NOBODY
+) -> tuple[str, ...]:
+    """Return the lines to show for an event; perhaps none.
+
+    `familiar` are the other nicks under which the key of a conversation that has opened is known.
+    """
     match event:
         case NotSent(_, reason):
             return (f"Not sent to {peer}: {_held_back(reason, standing)}",)
@@ -134,7 +146,7 @@ def explain(event: Event, peer: str, standing: Standing) -> tuple[str, ...]:
         case HandshakeFailed(reason):
             return (_HANDSHAKE_FAILED[reason].format(peer=peer) + standing.goes_out,)
         case SessionOpened():
-            return _opened(event, peer, standing)
+            return _opened(event, peer, standing, familiar)
         case SessionEnded(by_peer=True):
             return (f"{peer} has ended the encrypted conversation, or has left. {standing.goes_out}",)
         case SessionEnded():
@@ -192,7 +204,9 @@ def _after_end(standing: Standing) -> str:
     return "What you type goes out unencrypted."
 
 
-def _opened(event: SessionOpened, peer: str, standing: Standing) -> tuple[str, ...]:
+def _opened(
+    event: SessionOpened, peer: str, standing: Standing, familiar: Mapping[str, Trust]
+) -> tuple[str, ...]:
     opening = "Secured with fresh keys" if event.refreshed else "Secured"
     several = (
         [f"{peer} has {standing.clients} clients: /otr status lists them."] if standing.clients > 1 else []
@@ -202,8 +216,19 @@ def _opened(event: SessionOpened, peer: str, standing: Standing) -> tuple[str, .
         f"{opening}: the conversation with {peer} is encrypted (OTR version {event.info.version}).",
         *identification(event.info, peer),
         *several,
+        *_known_as(peer, familiar),
         _how_verified(event.trust, peer),
     )
+
+
+def _known_as(peer: str, familiar: Mapping[str, Trust]) -> tuple[str, ...]:
+    """Name the other nicks of whoever has this key, those first under which it is verified."""
+    ranked = sorted(familiar.items(), key=lambda item: item[1] is Trust.NONE)
+    names = [
+        f"{nick} ({trust.value})" if trust is not Trust.NONE else nick for nick, trust in ranked[:MAX_NAMES]
+    ]
+    more = f" and {len(ranked) - MAX_NAMES} more" if len(ranked) > MAX_NAMES else ""
+    return (f"This key of {peer} is known as that of {', '.join(names)}{more}.",) if names else ()
 
 
 def _other_key(event: SessionOpened, peer: str, standing: Standing) -> tuple[str, ...]:
@@ -385,16 +410,7 @@ def _clients(peer: str, talk: Conversation, chosen: SessionInfo) -> list[str]:
 
 def policy_lines(peer: str, policy: Policy) -> tuple[str, ...]:
     """Return the lines that answer /otr policy."""
-    name = next(
-        (
-            name
-            for name, preset in PRESETS.items()
-            if (preset.send_tag, preset.start_on_tag, preset.start_on_error, preset.require_encryption)
-            == (policy.send_tag, policy.start_on_tag, policy.start_on_error, policy.require_encryption)
-            and bool(preset.versions) == bool(policy.versions)
-        ),
-        "your own",
-    )
+    name = name_of(policy) or "your own"
     meaning = f", {_MEANINGS[name]}" if name in _MEANINGS else ""
     versions = " and ".join(str(version) for version in sorted(policy.versions))
     spoken = f" OTR version {versions} is spoken." if versions else ""

@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("otrcore.cli", "otrbot"),
     ("otrcore.irc",),
     ("otrcore.store",),
+    ("otrcore.toolkit",),
     (
         "otrcore.account",
         "otrcore.conversation",
@@ -51,6 +52,8 @@ WITH_IO = (
     "otrcore.irc.runner",
     "otrbot",
 )
+PURE = ("otrcore.store.formats",)
+"""Inside of what does input and output, and without any."""
 
 FILES = {"fcntl", "fileinput", "glob", "io", "os", "pathlib", "platformdirs", "shutil", "sqlite3", "tempfile"}
 NETWORK = {
@@ -187,7 +190,8 @@ def input_output(modules: Modules) -> list[str]:
     """Outside the few modules that are there for it, nothing touches files, sockets, screen or process."""
     found = []
     for name in modules:
-        if any(within(name, package) for package in WITH_IO):
+        pure = any(within(name, package) for package in PURE)
+        if not pure and any(within(name, package) for package in WITH_IO):
             continue
         for target, line in imports(modules, name):
             if target.split(".")[0] in IO_MODULES and target not in WITHOUT_IO:

@@ -77,6 +77,7 @@ WRONG = [
     ),
     (rules.input_output, {"otrcore.irc.lines": "import socket"}, "otrcore.irc.lines:1 imports socket"),
     (rules.input_output, {"otrcore.irc.lines": "from irc.client import Reactor"}, "imports irc.client"),
+    (rules.input_output, {"otrcore.store.formats.sexp": "open(1)"}, "otrcore.store.formats.sexp:1 calls"),
     (rules.input_output, {"otrcore.account": "from os import path"}, "otrcore.account:1 imports os"),
     (rules.input_output, {"otrcore.events": "print(1)"}, "otrcore.events:1 calls print()"),
     (

@@ -15,10 +15,6 @@ MAP = ROOT / "docs" / "spec-map.md"
 
 RULES = 104
 NUMBERS = [str(number) for number in range(1, RULES + 1)]
-LATER = {"103"}
-"""Rules that no code keeps yet, and whose rows say so."""
-
-NOT_YET = "Not in this version"
 RULE_CELLS = 4
 EXCLUDED = "## Branches that no test reaches"
 MAX_EXCLUDED = 10
@@ -58,11 +54,7 @@ def wrong_row(row: list[str]) -> Iterator[str]:
     if len(row) != RULE_CELLS or not all(row):
         yield "a cell is missing or empty"
         return
-    number, _, modules, tests = row
-    if number in LATER:
-        if {modules, tests} != {NOT_YET}:
-            yield f"is not said to be {NOT_YET!r}"
-        return
+    _, _, modules, tests = row
     yield from wrong_names("module", modules)
     yield from wrong_names("test", tests)
 
@@ -101,8 +93,7 @@ def test_the_map_is_whole_and_true() -> None:
 def right_map() -> list[str]:
     """Lines of a map without any fault."""
     rule = "| {} | a rule | `otrcore.wire.codec` | `tests/wire/test_text.py::test_lines` |"
-    later = f"| {{}} | a rule | {NOT_YET} | {NOT_YET} |"
-    rules = [(later if number in LATER else rule).format(number) for number in NUMBERS]
+    rules = [rule.format(number) for number in NUMBERS]
     exclusion = "| `otrcore.session` | a branch | a reason |"
     head = ["[Why](decisions/README.md)", "", "| no. | rule | module | test |", "|---|---|---|---|"]
     excluded = ["| module | branch | reason |", "|---|---|---|", *[exclusion] * MAX_EXCLUDED]
@@ -143,7 +134,6 @@ def test_rules_out_of_order_are_found() -> None:
         ("a rule", ""),
         ("a rule", "a | rule"),
         ("decisions/README.md", "decisions/0000.md"),
-        (NOT_YET, "`otrcore.wire.codec`"),
         ("`otrcore.session`", "`otrcore.sessions`"),
         ("a reason", ""),
     ],

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 from otrbot.echo import EchoPeer
 
-from otrcore.irc.accounts import accounts
 from otrcore.irc.dial import ServerAddress
+from otrcore.irc.keeper import StoreKeeper
 from otrcore.irc.pacing import Pace
-from otrcore.store.database import Database
-from otrcore.store.identities import Identities
+from otrcore.store.store import Store
 from tests.clients.drivers.otr_peer import OtrPeer
 from tests.clients.drivers.proxy import RecordingProxy
 from tests.clients.drivers.waiting import wait_for
@@ -42,12 +41,11 @@ class Bot:
         self._port = port
         self._later = 0.0
         self._marks = 0
-        self._database = Database(folder)
-        self._identities = Identities(self._database)
+        self._store = Store(folder)
         self.echo = EchoPeer(
             ServerAddress("127.0.0.1", self.wire.port),
             NICK,
-            accounts(self._identities, self._clock),
+            StoreKeeper(self._store, contacts=False, clock=self._clock),
             Pace.NONE,
             self._clock,
         )
@@ -80,8 +78,7 @@ class Bot:
     def close(self) -> None:
         """Disconnect without a word."""
         self.wire.close()
-        self._identities.close()
-        self._database.close()
+        self._store.close()
 
     def _clock(self) -> float:
         return time.monotonic() + self._later

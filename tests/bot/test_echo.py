@@ -16,6 +16,7 @@ from otrcore.irc.dial import ServerAddress
 from tests.bot.conftest import NICK, Bot
 from tests.clients.drivers.otr_peer import Message, OtrPeer
 from tests.irc.hostile_server import HostileServer, Peer
+from tests.keepers import Given
 
 JUST_OVER = HINT_EVERY + 1
 
@@ -140,7 +141,7 @@ def test_channels_servers_and_itself_get_no_answer(tmp_path: Path) -> None:
 
     identity = Identity.generate()
     with HostileServer(script) as server:
-        echo = EchoPeer(server.address, NICK, lambda _: Account(identity))
+        echo = EchoPeer(server.address, NICK, Given(lambda _: Account(identity)))
         echo.runner.connect()
         while not heard:
             echo.runner.process(0.05)
@@ -149,7 +150,7 @@ def test_channels_servers_and_itself_get_no_answer(tmp_path: Path) -> None:
 
 
 def test_the_memory_of_hints_is_bounded() -> None:
-    echo = EchoPeer(ServerAddress("127.0.0.1", 1), NICK, lambda _: Account(Identity.generate()))
+    echo = EchoPeer(ServerAddress("127.0.0.1", 1), NICK, Given(lambda _: Account(Identity.generate())))
     for number in range(3 * MAX_HINTED):
         nick = f"bob{number}"
         echo.plain(IncomingMessage(nick, f"{nick}!u@h", NICK, "hello", "PRIVMSG", {}))

@@ -12,6 +12,7 @@ from otrcore.cli.terminal import Output
 from otrcore.identity import Identity
 from otrcore.irc.actions import AskSecret
 from otrcore.irc.dial import ServerAddress
+from tests.keepers import Given
 
 SECRET = "hunter2"
 
@@ -25,7 +26,7 @@ class Screen:
             ServerAddress("127.0.0.1", 1),
             "alice",
             "bob",
-            lambda network: Account(Identity.generate()),
+            Given(lambda network: Account(Identity.generate())),
             Output(self._stream),
         )
 

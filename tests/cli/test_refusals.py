@@ -218,11 +218,13 @@ def test_a_file_in_place_of_the_data_folder(program: Program, tmp_path: Path, po
     assert (tmp_path / "taken").read_text() == "mine"
 
 
-@both
-def test_a_data_folder_that_cannot_be_made(program: Program, tmp_path: Path, port: int) -> None:
-    assert "/proc/otrcore cannot be made" in complaint(
-        program(tmp_path, f"127.0.0.1:{port}", data=Path("/proc/otrcore"))
-    )
+def test_a_data_folder_that_cannot_be_made(tmp_path: Path, port: int) -> None:
+    done = bot(tmp_path, f"127.0.0.1:{port}", data=Path("/proc/otrcore"))
+    assert "/proc/otrcore cannot be made" in complaint(done)
+
+
+def test_a_chat_goes_on_where_nothing_can_be_saved(tmp_path: Path, port: int) -> None:
+    goes_on_and_tells(tmp_path, port, "/proc/otrcore cannot be made", Path("/proc/otrcore"))
 
 
 @both
@@ -258,9 +260,24 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "data" / FILE_NAME
 
 
+def goes_on_and_tells(tmp_path: Path, port: int, why: str, data: Path | None = None) -> None:
+    """Without keys and contacts that were allowed to be met in the clear, nothing leaves unencrypted."""
+    with OtrPeer(port, "bob") as peer:
+        done = chat(tmp_path, f"127.0.0.1:{port}", data=data, typed="in the clear?\n/otr status\n")
+        assert (done.returncode, done.stderr) == (0, "")
+        peer.settle()
+        assert "in the clear?" not in peer.plain("alice")
+    (told,) = [line for line in done.stdout.splitlines() if why in line]
+    assert told.isprintable()
+    assert "nothing goes out unencrypted" in done.stdout
+
+
 def test_a_damaged_database(tmp_path: Path, port: int, database: Path) -> None:
     database.write_bytes(b"\x1b]0;not a database at all" * 1000)
-    assert str(database) in complaint(chat(tmp_path, f"127.0.0.1:{port}"))
+    before = database.read_bytes()
+    assert str(database) in complaint(bot(tmp_path, f"127.0.0.1:{port}"))
+    goes_on_and_tells(tmp_path, port, str(database))
+    assert database.read_bytes() == before
 
 
 def test_a_damaged_key(tmp_path: Path, port: int, database: Path) -> None:
@@ -400,31 +417,37 @@ def test_a_reader_that_goes_away_does_not_end_the_chat(tmp_path: Path, port: int
         peer.wait(lambda: peer.plain("alice") == ["into the dark"], "the text")
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+_CLOSE_AND_RUN = (
+    "import os, sys\n"
+    "for number in map(int, sys.argv[1].split()): os.close(number)\n"
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "0 1 2"])
 def test_closed_standard_streams(tmp_path: Path, port: int, closed: str) -> None:
     """As some service managers start programs."""
-    command = f'echo /quit | (exec "$@" {closed})'
     where = [f"127.0.0.1:{port}", "bob", "--me", "alice", "--data-dir", str(tmp_path / "data")]
-    done = run(tmp_path, "/bin/sh", "-c", command, "sh", installed("otr"), "chat", *where)
+    command = [sys.executable, "-c", _CLOSE_AND_RUN, closed, installed("otr"), "chat", *where]
+    done = run(tmp_path, *command, typed="/quit\n")
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") <= 1
 
 
 def test_a_full_disk_under_the_output_is_one_sentence(tmp_path: Path, port: int) -> None:
     where = [f"127.0.0.1:{port}", "bob", "--me", "alice", "--data-dir", str(tmp_path / "data")]
-    done = run(
-        tmp_path,
-        "/bin/sh",
-        "-c",
-        'exec "$@" >/dev/full',
-        "sh",
-        installed("otr"),
-        "chat",
-        *where,
-        typed="/quit\n",
-    )
-    assert "Traceback" not in done.stderr
-    assert done.stderr.count("\n") <= 1
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [installed("otr"), "chat", *where],
+            input=b"/quit\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=surroundings(tmp_path),
+            timeout=60,
+            check=False,
+        )
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") <= 1
 
 
 def test_a_peer_is_shown_where_only_ascii_can_be(tmp_path: Path, port: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from otrcore import Account, Identity, MessageState, Received, UsageError
 from otrcore.crypto.dsa import DsaPrivateKey
-from otrcore.policy import Policy
+from otrcore.policy import MANUAL, Policy
 from tests.pair import Pair, identity
 from tests.snapshot import secrets_in, snapshot
 
@@ -127,3 +127,11 @@ def test_an_identity_survives_being_stored() -> None:
     key = identity("alice").dsa
     again = Identity(DsaPrivateKey.from_der(key.to_der()))
     assert again.fingerprint == identity("alice").fingerprint
+
+
+def test_renewing_reaches_what_exists_and_what_comes() -> None:
+    account = Account(identity("alice"))
+    there = account.conversation("bob")
+    assert account.renew(identity("another"), MANUAL) == [(there, [])]
+    assert (account.identity, account.policy) == (identity("another"), MANUAL)
+    assert there.policy == account.conversation("carol").policy == MANUAL

@@ -32,6 +32,7 @@ from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
 from otrcore.model import MessageState, Protection
 from otrcore.policy import DEFAULT, Policy
+from tests.keepers import Given
 from tests.pair import Clock, identity
 
 MAX_LINE = 512
@@ -71,7 +72,7 @@ class User:
         """Everything that the host ever asked for."""
         self.decisions: list[Decision] = []
         self.from_sink: list[Action] = []
-        self.host = IrcHost("irc.example", self._account_for, self._sink)
+        self.host = IrcHost("irc.example", Given(self._account_for), self._sink)
 
     def _account_for(self, name: str) -> Account:
         self.asked_for.append(name)

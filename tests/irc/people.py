@@ -13,6 +13,7 @@ from otrcore.irc.dial import ServerAddress
 from otrcore.irc.pacing import Pace
 from otrcore.irc.runner import Runner
 from otrcore.model import Protection
+from tests.keepers import Given
 from tests.pair import identity
 
 PATIENCE = 20.0
@@ -44,7 +45,7 @@ class Person:
             address,
             nick,
             self,
-            account_for or self._account_for,
+            Given(account_for or self._account_for),
             realname="a test",
             pace=pace,
             clock=self._clock,

@@ -17,6 +17,7 @@ from otrcore.model import Fingerprint, MessageState, Protection, Trust
 from otrcore.policy import ALWAYS, DEFAULT, MANUAL, NEVER, OPPORTUNISTIC, PRESETS
 from otrcore.wire.text import TAG_BASE
 from tests.irc.network import Network, User, carried
+from tests.keepers import Given
 from tests.pair import identity, speaking
 
 TEXT = "the text that matters"
@@ -441,7 +442,7 @@ def test_memories_are_kept_where_the_host_says(network: Network, alice: User, bo
 
     memory = PeerMemory(frozenset({3}), (KnownKey(fingerprint("bob"), Trust.SMP),))
     memories_for("testnet").store("bob", memory)
-    alice.host = IrcHost("irc.example", alice._account_for, alice._sink, memories_for=memories_for)
+    alice.host = IrcHost("irc.example", Given(alice._account_for, memories_for), alice._sink)
     alice.host.connected("alice", network.features)
     alice.start("bob")
     assert trust(alice, "bob") is Trust.SMP
@@ -458,10 +459,10 @@ def test_a_store_that_fails_is_told_and_stops_nothing(network: Network, bob: Use
             raise StoreError("The disk is full.")
 
     alice = network.join("alice")
-    alice.host = IrcHost("x", alice._account_for, alice._sink, memories_for=lambda name: Broken())
+    alice.host = IrcHost("x", Given(alice._account_for, lambda name: Broken()), alice._sink)
     alice.host.connected("alice", network.features, alice.mask)
     alice.start("bob")
-    assert "The disk is full." in alice.notes()
+    assert "The disk is full. It holds until this program ends." in alice.notes()
     assert alice.host.state("bob") is MessageState.ENCRYPTED
 
 

@@ -130,9 +130,11 @@ def test_completion() -> None:
     assert OTR.complete("sm") == ("smp",)
     assert set(OTR.complete("smp ")) == {"ask", "answer", "abort"}
     assert OTR.complete("smp  an") == ("answer",)
-    assert set(OTR.complete("policy ")) == {*PRESETS, "v2", "no-v2"}
+    assert set(OTR.complete("policy ")) == {*PRESETS, "v2", "no-v2", "network"}
+    assert set(OTR.complete("policy network ")) == {*PRESETS, "v2", "no-v2"}
+    assert OTR.complete("policy  network  no") == ("no-v2",)
     assert OTR.complete("policy al") == ("always",)
-    for nothing in ("start ", "nothing ", "smp ask ", "policy never "):
+    for nothing in ("start ", "nothing ", "smp ask ", "policy never ", "policy network never "):
         assert OTR.complete(nothing) == ()
 
 

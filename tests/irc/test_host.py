@@ -34,6 +34,7 @@ from otrcore.wire import text as wire_text
 from otrcore.wire.fragment import LIFETIME
 from otrcore.wire.text import MARK, TAG_BASE, TAG_GROUPS
 from tests.irc.network import Line, Network, User, carried
+from tests.keepers import Given
 from tests.pair import Clock, identity
 
 TAG = TAG_BASE + TAG_GROUPS[3]
@@ -264,7 +265,7 @@ def test_a_policy_of_never_reads_and_sends_no_otr(network: Network, alice: User)
 
 
 def test_not_connected_yet() -> None:
-    host = IrcHost("net", lambda name: Account(identity("alice")), lambda actions: None)
+    host = IrcHost("net", Given(lambda name: Account(identity("alice"))), lambda actions: None)
     assert host.outgoing("bob", "hello")[0].verdict is Verdict.PASS
     assert host.incoming("bob", "alice", QUERY).verdict is Verdict.PASS
     for answer in (host.start("bob"), host.end("bob"), host.status("bob")):
@@ -281,7 +282,7 @@ def test_keys_that_cannot_be_had_are_the_callers_matter() -> None:
     def refuse(name: str) -> Account:
         raise StoreError("The folder is not there.")
 
-    host = IrcHost("net", refuse, lambda actions: None)
+    host = IrcHost("net", Given(refuse), lambda actions: None)
     with pytest.raises(StoreError, match="not there"):
         host.connected("alice", Features())
     assert host.incoming("bob", "alice", QUERY).verdict is Verdict.PASS
@@ -1096,7 +1097,7 @@ def test_any_mixture_of_markers_may_come(marks: str) -> None:
 
 def test_the_clock_is_the_accounts() -> None:
     clock = Clock()
-    host = IrcHost("net", lambda name: Account(identity("alice"), clock=clock), lambda actions: None)
+    host = IrcHost("net", Given(lambda name: Account(identity("alice"), clock=clock)), lambda actions: None)
     host.connected("alice", Features())
     host.start("bob")
     assert host.next_tick == clock.now + QUERY_PATIENCE

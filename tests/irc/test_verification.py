@@ -23,6 +23,7 @@ from otrcore.irc.isupport import Features
 from otrcore.irc.texts import MAX_QUESTION
 from otrcore.model import MessageState, Trust
 from tests.irc.network import Network, User
+from tests.keepers import Given
 
 SECRET = "correct horse Batterie größe"
 QUESTION = "Where did we meet?"
@@ -503,7 +504,7 @@ def test_with_no_person(alice: User, name: str, words: str) -> None:
 
 
 def test_not_connected_yet() -> None:
-    host = IrcHost("irc.example", lambda name: pytest.fail("no keys are needed"), lambda actions: None)
+    host = IrcHost("irc.example", Given(lambda name: pytest.fail("no keys are needed")), lambda actions: None)
     for command in COMMANDS:
         (note,) = OTR.run(host, "bob", command.name)
         assert isinstance(note, ShowNote)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
-from otrcore.errors import StoreError
+from otrcore.errors import StoreError, StoreUnavailable
 from otrcore.store.database import FILE_NAME, Database
 from otrcore.store.folder import default_folder, private_file, private_folder
-from otrcore.store.identities import LOCKS_FOLDER, Identities
+from otrcore.store.identities import Identities
+from otrcore.store.tags import LOCKS_FOLDER, InstanceTags
 from tests.store.processes import NOBODY, as_nobody
 from tests.store.sentences import sentence
 
@@ -43,6 +46,13 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
+def give_away(*paths: Path) -> None:
+    """Make these nobody's, as far as we can: rights keep nothing from root."""
+    if os.geteuid() == 0:
+        for path in paths:
+            os.chown(path, NOBODY, NOBODY)
+
+
 def check_all(folder: Path) -> set[str]:
     """Check the rights of everything in a data folder; returns the names of what is there."""
     assert mode(folder) == 0o700
@@ -65,13 +75,13 @@ def test_all_that_is_made_is_private(umask: int, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(sqlite3, "connect", look_and_connect)
     database = Database(folder)
     assert seen == [{FILE_NAME}], "the file is there, and private, before SQLite opens it"
-    identities = Identities(database)
-    identities.claim_instance_tag("net")
+    tags = InstanceTags(database)
+    tags.claim("net")
     with database.transaction() as connection:
-        connection.execute("INSERT INTO identity VALUES ('x', x'00', '')")
+        connection.execute("INSERT INTO identity VALUES ('x', x'', x'00', '')")
         assert f"{FILE_NAME}-journal" in check_all(folder), "SQLite's own file has the same rights"
     assert check_all(folder) == {FILE_NAME, LOCKS_FOLDER}
-    identities.close()
+    tags.close()
     database.close()
     check_all(folder)
 
@@ -123,19 +133,20 @@ def test_the_named_command_mends_it(tmp_path: Path) -> None:
     (folder / FILE_NAME).chmod(0o644)
     with pytest.raises(StoreError) as caught:
         Database(folder)
-    command = sentence(caught.value).partition("run  ")[2].partition("  and")[0]
-    assert command.startswith("chmod ")
-    assert os.waitstatus_to_exitcode(os.system(command)) == 0
+    command = shlex.split(sentence(caught.value).partition("run  ")[2].partition("  and")[0])
+    # Nothing else that might stand there is run, least of all in a shell.
+    assert command == ["chmod", "go=", str(folder / FILE_NAME)]
+    subprocess.run(command, check=True)
     Database(folder).close()
 
 
 def test_folders_of_tags_are_private_or_refused(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    identities = Identities(Database(folder))
+    tags = InstanceTags(Database(folder))
     (folder / LOCKS_FOLDER).mkdir(mode=0o700)
     (folder / LOCKS_FOLDER).chmod(0o755)
     with pytest.raises(StoreError) as caught:
-        identities.claim_instance_tag("net")
+        tags.claim("net")
     assert "can be read by others" in sentence(caught.value)
 
 
@@ -188,8 +199,7 @@ def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    if os.geteuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
+    give_away(folder)
     folder.chmod(0o500)
     said = as_nobody(tmp_path, lambda: Database(Path("data")))
     assert "not writable" in sentence(said)
@@ -205,16 +215,69 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     assert list(above.iterdir()) == []
 
 
-def test_a_file_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_the_right_to_read_is_refused(tmp_path: Path) -> None:
     folder = private_folder(tmp_path / "data")
     Database(folder).close()
-    (folder / FILE_NAME).chmod(0o400)
-    if os.geteuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
-        os.chown(folder / FILE_NAME, NOBODY, NOBODY)
-    # Relative paths do not survive SQLite, which asks for the whole path; but it is not got that far.
+    give_away(folder, folder / FILE_NAME)
+    (folder / FILE_NAME).chmod(0o000)
     said = as_nobody(tmp_path, lambda: Database(Path("data")))
-    assert "permission denied" in sentence(said)
+    assert "not readable" in sentence(said)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_can_be_read_only_is_read_and_told(tmp_path: Path, what: str) -> None:
+    folder = private_folder(tmp_path / "data")
+    database = Database(folder)
+    fingerprint = Identities(database).generate("net").fingerprint
+    database.close()
+    give_away(folder, folder / FILE_NAME)
+    if what == "file":
+        (folder / FILE_NAME).chmod(0o400)
+    else:
+        folder.chmod(0o500)
+
+    def read_and_try_to_write() -> None:
+        database = Database(Path("data"))
+        identities = Identities(database)
+        assert identities.for_network("net").fingerprint == fingerprint
+        assert database.problem is not None
+        first = database.problem
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable) as caught:
+                identities.generate("other")
+            assert str(caught.value) == first
+        assert identities.for_network("net").fingerprint == fingerprint
+        raise caught.value
+
+    said = as_nobody(tmp_path, read_and_try_to_write)
+    path = {"file": f"data/{FILE_NAME}", "folder": "data"}[what]
+    assert f"{path} is not writable" in sentence(said)
+
+
+def test_what_can_be_written_again_is_written(tmp_path: Path) -> None:
+    folder = private_folder(tmp_path / "data")
+    Database(folder).close()
+    give_away(folder, folder / FILE_NAME)
+    (folder / FILE_NAME).chmod(0o400)
+
+    def mend_while_it_runs() -> None:
+        database = Database(Path("data"))
+        assert database.problem is not None
+        os.chmod("data/" + FILE_NAME, 0o600)
+        Identities(database).generate("net")
+        assert database.problem is None
+
+    assert as_nobody(tmp_path, mend_while_it_runs) == ""
+
+
+def test_an_old_file_that_can_be_read_only_is_refused(tmp_path: Path) -> None:
+    """It would have to be changed before anything can be read."""
+    folder = private_folder(tmp_path / "data")
+    private_file(folder / FILE_NAME)
+    give_away(folder, folder / FILE_NAME)
+    (folder / FILE_NAME).chmod(0o400)
+    said = as_nobody(tmp_path, lambda: Database(Path("data")))
+    assert "not writable" in sentence(said)
 
 
 @pytest.mark.parametrize("dangling", [True, False])

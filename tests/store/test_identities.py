@@ -1,11 +1,10 @@
-"""One key for each network, for good; and instance tags that no two running clients share."""
+"""One key for each network, for good."""
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
-from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,26 +13,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from otrcore.crypto import dsa
 from otrcore.errors import StoreError
-from otrcore.irc.accounts import accounts
-from otrcore.policy import DEFAULT
+from otrcore.identity import Identity
 from otrcore.store.database import FILE_NAME, Database
-from otrcore.store.identities import LOCKS_FOLDER, Identities
-from otrcore.wire.header import SMALLEST_INSTANCE_TAG
-from tests.pair import Clock
+from otrcore.store.identities import DEFAULT_NETWORK, MAX_RETIRED, Identities
+from tests.store.keys import private
 from tests.store.processes import Process
 from tests.store.sentences import sentence
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def identities(folder: Path) -> Iterator[Identities]:
-    identities = Identities(Database(folder))
-    yield identities
-    identities.close()
+def identities(database: Database) -> Identities:
+    return Identities(database)
 
 
 def opened(folder: Path) -> Identities:
@@ -109,9 +99,10 @@ def test_a_key_that_cannot_be_read_is_told_and_not_replaced(folder: Path, identi
     identities.for_network("net")
     for blob in other_kinds_of_keys():
         damage(folder, blob)
-        with pytest.raises(StoreError) as caught:
-            identities.for_network("net")
-        assert "key for net is damaged" in sentence(caught.value)
+        for use in (opened(folder).for_network, opened(folder).find):
+            with pytest.raises(StoreError) as caught:
+                use("net")
+            assert "key for net is damaged" in sentence(caught.value)
         with sqlite3.connect(folder / FILE_NAME) as connection:
             assert connection.execute("SELECT dsa_private_key FROM identity").fetchall() == [(blob,)]
         connection.close()
@@ -123,122 +114,121 @@ def test_no_damaged_byte_of_a_key_is_more_than_a_sentence(folder: Path, identiti
     for at in range(0, len(whole), 3):
         damage(folder, whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
         try:
-            identities.for_network("net")
+            opened(folder).for_network("net")
         except StoreError as error:
             sentence(error)
             told += 1
     assert told > 5
 
 
-# ---- instance tags
-
-
-def test_the_tag_is_the_same_the_next_time(folder: Path, identities: Identities) -> None:
-    first = identities.claim_instance_tag("net")
-    assert SMALLEST_INSTANCE_TAG <= first < 1 << 32
-    identities.close()
-    for _ in range(5):
-        again = opened(folder)
-        assert again.claim_instance_tag("net") == first
-        again.close()
-    assert len(list((folder / LOCKS_FOLDER).iterdir())) == 1
-
-
-def test_a_second_process_takes_another_tag(folder: Path, identities: Identities) -> None:
-    ours = identities.claim_instance_tag("net")
-    with Process("claim", folder, "net") as second, Process("claim", folder, "net") as third:
-        tags = [ours, int(second.said()), int(third.said())]
-        assert len(set(tags)) == 3
-        second.go_on()
-        third.go_on()
-
-
-def test_two_that_are_started_again_in_order_have_their_tags_again(folder: Path) -> None:
-    tags = []
-    for _ in range(2):
-        clients = [opened(folder) for _ in range(2)]
-        tags.append([client.claim_instance_tag("net") for client in clients])
-        for client in clients:
-            client.close()
-    assert tags[0] == tags[1]
-    assert len(set(tags[0])) == 2
-
-
-def test_the_tag_of_a_killed_process_is_free(folder: Path) -> None:
-    with Process("claim", folder, "net") as other:
-        theirs = int(other.said())
-        beside = opened(folder)
-        assert beside.claim_instance_tag("net") != theirs
-        beside.close()
-        other.kill()
-        ours = opened(folder)
-        assert ours.claim_instance_tag("net") == theirs
-        ours.close()
-
-
-def test_a_killed_client_leaves_no_more_behind_than_its_tag(folder: Path) -> None:
-    for _ in range(3):
-        with Process("claim", folder, "net") as other:
-            other.said()
-            other.kill()
-    assert len(list((folder / LOCKS_FOLDER).iterdir())) == 1
-
-
-def test_each_network_has_tags_of_its_own(folder: Path, identities: Identities) -> None:
-    tags = {network: identities.claim_instance_tag(network) for network in ("one", "two")}
-    assert tags["one"] != tags["two"]
-    with Process("claim", folder, "three") as other:
-        assert int(other.said()) not in tags.values()
-    identities.close()
-    again = opened(folder)
-    assert {network: again.claim_instance_tag(network) for network in ("two", "one")} == tags
-    again.close()
-
-
-def test_a_client_that_comes_back_to_a_network_keeps_its_tag(folder: Path, identities: Identities) -> None:
-    """The tag belongs to the running client: no other process has it, so it need not take another."""
-    first = identities.claim_instance_tag("net")
-    identities.claim_instance_tag("elsewhere")
-    assert identities.claim_instance_tag("net") == first
-    assert len(list((folder / LOCKS_FOLDER).iterdir())) == 2
-
-
-def test_closing_twice_is_closing(identities: Identities) -> None:
-    identities.claim_instance_tag("net")
-    identities.close()
-    identities.close()
-
-
-# ---- what a host asks for
-
-
-def test_an_account_has_the_networks_key_and_the_clients_tag(folder: Path, identities: Identities) -> None:
-    clock = Clock()
-    account_for = accounts(identities, clock)
-    account = account_for("net")
-    assert account.identity.fingerprint == identities.for_network("net").fingerprint
-    assert account.policy == DEFAULT
-    (lock,) = (folder / LOCKS_FOLDER).iterdir()
-    assert int(lock.stem, 16) == account.instance_tag
-    talk = account.conversation("bob")
-    talk.start()
-    assert talk.next_tick is not None
-    assert talk.next_tick > clock.now
-    assert talk.next_tick < clock.now + 1000, "time is the caller's"
-
-
-def test_two_clients_of_one_user_are_told_apart(folder: Path) -> None:
-    clients = [opened(folder) for _ in range(2)]
-    one, other = (accounts(client)("net") for client in clients)
-    assert one.identity.fingerprint == other.identity.fingerprint
-    assert one.instance_tag != other.instance_tag
-    for client in clients:
-        client.close()
-
-
-def test_store_errors_reach_the_host(folder: Path, identities: Identities) -> None:
-    identities.for_network("net")
+def test_a_running_client_goes_on_when_its_key_is_damaged(folder: Path, identities: Identities) -> None:
+    fingerprint = identities.for_network("net").fingerprint
     damage(folder, b"")
-    for _ in itertools.repeat(None, 2):
-        with pytest.raises(StoreError):
-            accounts(identities)("net")
+    assert identities.for_network("net").fingerprint == fingerprint
+
+
+def test_a_key_that_is_brought_back_mends_the_damaged_one(folder: Path, identities: Identities) -> None:
+    identity = identities.put("net", private(1))
+    damage(folder, b"\0" * 400)
+    other = opened(folder)
+    with pytest.raises(StoreError) as caught:
+        other.put("net", private(2))
+    assert "There is a key for net already" in sentence(caught.value)
+    with pytest.raises(StoreError):
+        other.find("net")
+    other.put("net", private(1))
+    found = opened(folder).find("net")
+    assert found is not None
+    assert found.dsa.to_der() == identity.dsa.to_der()
+    assert [row.retired for row in other.rows()] == [None]
+
+
+# ---- what the user does with them
+
+
+def test_the_default_serves_networks_without_a_key_of_their_own(identities: Identities) -> None:
+    own = identities.generate("own")
+    default = identities.generate(DEFAULT_NETWORK)
+    assert identities.for_network("own").fingerprint == own.fingerprint
+    for network in ("other", "third", DEFAULT_NETWORK):
+        assert identities.for_network(network).fingerprint == default.fingerprint
+    assert identities.find("other") is None
+    assert [row.network for row in identities.rows()] == [DEFAULT_NETWORK, "own"]
+    identities.delete(DEFAULT_NETWORK)
+    assert identities.for_network("other").fingerprint != default.fingerprint
+
+
+def test_generating_never_replaces(identities: Identities) -> None:
+    first = identities.generate("net")
+    with pytest.raises(StoreError) as caught:
+        identities.generate("net")
+    assert "left as it is" in sentence(caught.value)
+    assert identities.for_network("net").fingerprint == first.fingerprint
+
+
+def test_rotating_keeps_the_fingerprints_that_were(identities: Identities) -> None:
+    used = [identities.generate("net")]
+    used += [identities.rotate("net") for _ in range(3)]
+    assert len({identity.fingerprint for identity in used}) == 4
+    living, *retired = identities.rows()
+    assert (living.fingerprint, living.retired) == (used[-1].fingerprint, None)
+    assert [row.fingerprint for row in retired] == [identity.fingerprint for identity in used[:-1]]
+    for row in (living, *retired):
+        for time in (row.created, row.retired or row.created):
+            moment = datetime.fromisoformat(time)
+            assert moment.utcoffset() == timedelta(0)
+            assert moment.microsecond == 0
+            assert abs(moment - datetime.now(UTC)) < timedelta(hours=1)
+
+
+def test_former_fingerprints_are_bounded(identities: Identities) -> None:
+    for number in range(MAX_RETIRED + 5):
+        identities.put("net", private(number), replace=True)
+    identities.put("other", private(0))
+    identities.put("other", private(1), replace=True)
+    retired = [row for row in identities.rows() if row.retired]
+    assert len([row for row in retired if row.network == "net"]) == MAX_RETIRED
+    assert retired[MAX_RETIRED - 1].fingerprint == Identity(private(MAX_RETIRED + 3)).fingerprint
+    assert [row.network for row in retired].count("other") == 1
+
+
+def test_what_is_not_there_cannot_be_changed(identities: Identities) -> None:
+    identities.generate("other")
+    before = identities.rows()
+    for change in (identities.rotate, identities.delete):
+        with pytest.raises(StoreError) as caught:
+            change("net")
+        assert "There is no key for net" in sentence(caught.value)
+    assert identities.rows() == before
+
+
+def test_a_deleted_key_is_not_used_again(folder: Path, identities: Identities) -> None:
+    former = identities.generate("net")
+    running = opened(folder)
+    assert running.for_network("net").fingerprint == former.fingerprint
+    assert identities.delete("net") == former.fingerprint
+    fresh = running.for_network("net")
+    assert fresh.fingerprint != former.fingerprint
+    assert identities.for_network("net").fingerprint == fresh.fingerprint
+
+
+def test_the_same_key_may_be_put_again_and_another_only_in_its_place(identities: Identities) -> None:
+    first = identities.put("net", private(1))
+    before = identities.rows()
+    assert identities.put("net", private(1)).fingerprint == first.fingerprint
+    assert identities.put("net", private(1), replace=True).fingerprint == first.fingerprint
+    assert identities.rows() == before
+    with pytest.raises(StoreError) as caught:
+        identities.put("net", private(2))
+    assert "left as it is" in sentence(caught.value)
+    assert identities.rows() == before
+    second = identities.put("net", private(2), replace=True)
+    assert identities.for_network("net").fingerprint == second.fingerprint
+    assert [row.fingerprint for row in identities.rows()] == [second.fingerprint, first.fingerprint]
+
+
+def test_another_process_rotates(folder: Path, identities: Identities) -> None:
+    running = opened(folder)
+    before = running.for_network("net")
+    rotated = identities.rotate("net")
+    assert running.for_network("net").fingerprint == rotated.fingerprint != before.fingerprint

@@ -1,0 +1,1 @@
+"""The files of other OTR programs, read and written as text: pure, without a look at the disk."""
