@@ -347,7 +347,7 @@ ATTACKS = (
         )
         + _in(
             "store",
-            "identities",
+            "tags",
             "the_tag_is_the_same_the_next_time",
             "a_second_process_takes_another_tag",
         ),

@@ -125,8 +125,8 @@ def test_a_server_that_refuses_with_a_reason(program: Program, tmp_path: Path) -
 def test_a_server_that_accepts_no_nick(program: Program, tmp_path: Path) -> None:
     def script(peer: Peer) -> None:
         peer.until("USER ")
-        for _ in range(20):
-            peer.send(":irc.test 433 * nick :Nickname is already in use")
+        # All at once: the program may leave after any of them.
+        peer.send(*[":irc.test 433 * nick :Nickname is already in use"] * 20)
         peer.closed_by_client()
 
     with HostileServer(script) as server:
