@@ -104,7 +104,7 @@ def import_keys(
     except FormatError as error:
         raise StoreError(f"Nothing was imported: {error}") from error
     exposed = [file for file in exposed if found.program.files.hold_keys(file)]
-    _unlock(store)
+    store.identities.unlock()
     with store.transaction():
         planned = plan(store, found, network=network, account=account, replace=replace)
         carry_out(store, planned, found.program.title)
@@ -204,15 +204,6 @@ def _unreadable(path: Path, why: str) -> StoreError:
 
 def _why(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
-
-
-def _unlock(store: Store) -> None:
-    """Have the passphrase asked for now, if there is one: in the middle, other programs would wait for it."""
-    if store.identities.sealed:
-        for row in store.identities.rows():
-            if row.retired is None:
-                store.identities.find(row.network)
-                return
 
 
 # ---- planning

@@ -286,7 +286,7 @@ def passphrase(
             told = "The private keys are not locked any more: whoever can read your files can read them."
         else:
             # A wrong old one should be told before the new one is typed.
-            _open_one(store)
+            store.identities.unlock()
             store.identities.seal(choose(file, locked=locked))
             told = f"The private keys are locked by {'another' if locked else 'a'} passphrase now."
     if as_json:
@@ -300,13 +300,6 @@ def _require(context: typer.Context, store: Store, network: str) -> None:
     if not any(row.network == network and row.retired is None for row in store.identities.rows()):
         those = command(context, "keys")
         raise UsageError(f"There is no key for {network}: look at  {those}  for those that are there.")
-
-
-def _open_one(store: Store) -> None:
-    for row in store.identities.rows():
-        if row.retired is None:
-            store.identities.find(row.network)
-            return
 
 
 def _tell(network: str, identity: Identity, sentences: Sequence[str], as_json: bool) -> None:

@@ -217,33 +217,41 @@ def _read(folder: Path, _network: str) -> None:
     sys.stdin.readline()
 
 
+def _opened(folder: Path) -> Database:
+    """Open it in spite of processes that do nothing but write."""
+    while True:
+        with suppress(StoreUnavailable):
+            return Database(folder)
+
+
+def _insist(change: Callable[[], object]) -> None:
+    """Make a change in spite of them."""
+    while True:
+        with suppress(StoreUnavailable):
+            change()
+            return
+
+
 def _write(folder: Path, network: str) -> None:
     """Keep one identity after the other, and tell of each once it is kept."""
-    identities = Identities(Database(folder))
-    key = identities.for_network("first").dsa
+    identities = Identities(_opened(folder))
+    key = DsaPrivateKey.generate()
+    _insist(lambda: identities.for_network("first"))
     DsaPrivateKey.generate = lambda: key  # type: ignore[method-assign]  # the time is to go into writing
     for number in count():
-        kept = False
-        while not kept:
-            with suppress(StoreUnavailable):  # the others were faster for too long
-                identities.for_network(f"{network}-{number}")
-                kept = True
+        _insist(partial(identities.for_network, f"{network}-{number}"))
         _say(f"{network}-{number}")
 
 
 def _learn(folder: Path, name: str) -> None:
     """Learn of one contact after the other, and of one that others learn of too."""
-    contacts = Contacts(Database(folder))
+    contacts = Contacts(_opened(folder))
     for number in count():
         own = STRANGER.met(Fingerprint((number + 1).to_bytes(20, "big")), 3)
         own = own.judging(own.keys[-1].fingerprint, Trust.COMPARED)
         shared = STRANGER.met(Fingerprint(ord(name).to_bytes(20, "big")), 3)
         for nick, memory in ((f"{name}{number}", own), ("bob", shared)):
-            kept = False
-            while not kept:
-                with suppress(StoreUnavailable):  # the others were faster for too long
-                    contacts.learn("libera.chat", nick, STRANGER, memory)
-                    kept = True
+            _insist(partial(contacts.learn, "libera.chat", nick, STRANGER, memory))
         _say(number)
 
 
@@ -252,6 +260,15 @@ def _place(folder: Path, host: str) -> None:
     _say("ready")
     sys.stdin.readline()
     _say(networks.place("net", host).name)
+
+
+def _put(folder: Path, network: str) -> None:
+    """Keep one identity, and tell whether that was possible."""
+    try:
+        Identities(Database(folder)).for_network(network)
+        _say("kept")
+    except StoreError as error:
+        _say(error)
 
 
 def _half_write(folder: Path, _network: str) -> None:
@@ -322,6 +339,7 @@ if __name__ == "__main__":
         "half-write": _half_write,
         "scarce": _scarce,
         "open": _open,
+        "put": _put,
         "place": _place,
         "learn": _learn,
     }

@@ -9,15 +9,17 @@ import subprocess
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from otrcore.errors import StoreError, StoreUnavailable
 from otrcore.model import Fingerprint
-from otrcore.store.database import FILE_NAME, Database
+from otrcore.store.database import BUSY_MILLISECONDS, FILE_NAME, Database
 from otrcore.store.identities import Identities
 from otrcore.store.schema import MIGRATIONS
 from otrcore.store.tags import InstanceTags
+from tests.store.keys import private
 from tests.store.processes import NOBODY, Process, as_nobody, in_child
 from tests.store.sentences import sentence
 from tests.support import require
@@ -149,6 +151,19 @@ def test_a_file_in_use_elsewhere_is_told(folder: Path) -> None:
     database.close()
 
 
+def test_who_opens_it_waits_for_a_change_to_end(folder: Path) -> None:
+    """A chat that cannot open it begins with a key that nobody knows: that is worth some seconds."""
+    put(Database(folder), "one")
+    with Process("lock", folder) as other:
+        assert other.said() == "locked"
+        end = Timer(2 * BUSY_MILLISECONDS / 1000, other.go_on)
+        end.start()
+        database = Database(folder)
+        assert networks(database) == ["one"]
+        database.close()
+        end.join()
+
+
 def test_after_a_reader_was_in_the_way_everything_works_again(folder: Path, database: Database) -> None:
     """A reader lets a change begin and keeps it from its end: half of it must not stay behind."""
     with Process("read", folder) as other:
@@ -240,17 +255,18 @@ def test_an_error_inside_is_a_sentence_inside(database: Database) -> None:
 def test_nothing_is_kept_once_the_disk_was_full_whoever_goes_on(database: Database) -> None:
     """SQLite takes the whole step back by itself; what comes after would be kept without the rest."""
     put(database, "before")
-    with pytest.raises(StoreUnavailable) as caught, database.transaction() as connection:
-        put(database, "lost")
-        connection.execute("PRAGMA max_page_count = 1")
-        for number in range(200):
-            try:
-                connection.execute("INSERT INTO identity VALUES (?, x'', zeroblob(4000), '')", (f"{number}",))
-            except sqlite3.Error:
-                break
-        assert not connection.in_transaction
-        put(database, "after")
-    sentence(caught.value)
+    for goes_on in (True, False):
+        with pytest.raises(StoreUnavailable) as caught, database.transaction() as connection:
+            put(database, "lost")
+            connection.execute("PRAGMA max_page_count = 1")
+            fill = "INSERT INTO identity VALUES (?, x'', zeroblob(4000), '')"
+            with pytest.raises(sqlite3.OperationalError):
+                for number in range(200):
+                    connection.execute(fill, (f"{number}",))
+            assert not connection.in_transaction
+            if goes_on:
+                put(database, "after")
+        assert "Nothing was saved" in sentence(caught.value)
     with database.transaction() as connection:
         connection.execute("PRAGMA max_page_count = 1000")
     assert networks(database) == ["before"]
@@ -269,12 +285,13 @@ def test_opening_it_again_takes_no_lock_away(folder: Path, database: Database) -
     with database.transaction():
         put(database, "one")
         Database(folder).close()
-
-        def write_too() -> None:
-            put(Database(folder), "two")
-
-        assert "in use by another program" in sentence(in_child(write_too) or "")
+        # Not a fork of this process, which would take our locks for its own.
+        with Process("put", folder, "two") as other:
+            assert "in use by another program" in sentence(other.said())
     assert networks(database) == ["one"]
+    with Process("put", folder, "two") as other:
+        assert other.said() == "kept"
+    assert networks(database) == ["one", "two"]
 
 
 # ---- what other processes do
@@ -440,7 +457,7 @@ def test_a_write_that_fails_at_any_byte_is_taken_back(tmp_path: Path) -> None:
     outcomes = []
     for limit in range(0, 50 * 4096, 3999):
         folder = tmp_path / str(limit)
-        fingerprint = Identities(Database(folder)).generate("net").fingerprint
+        fingerprint = Identities(Database(folder)).put("net", private(0)).fingerprint
         outcomes.append(said := in_child(partial(_write_up_to, limit, folder, fingerprint)))
         assert said is not None
         database = Database(folder)
@@ -483,7 +500,7 @@ def test_a_negative_version_is_damage(folder: Path) -> None:
     raw(folder).execute("PRAGMA user_version = -1")
     with pytest.raises(StoreUnavailable) as caught:
         Database(folder)
-    assert "cannot be used" in sentence(caught.value)
+    assert "cannot be used (damaged)" in sentence(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from otrcore.errors import StoreError
 from otrcore.policy import ALWAYS
+from otrcore.store import networks as networks_module
 from otrcore.store.database import Database
 from otrcore.store.identities import DEFAULT_NETWORK
 from otrcore.store.networks import (
@@ -85,11 +86,6 @@ def test_nothing_is_written_about_a_server_that_is_known(folder: Path, networks:
     networks.placed("OFTC", "irc.oftc.net")
     networks.placed("another", "irc.example.org")
     assert beside.version() == before
-    with Process("lock", folder) as other:
-        assert other.said() == "locked"
-        # Reading is not possible under this lock; it is let go by its end.
-        other.kill()
-    networks.place("oftc", "irc.oftc.net")
 
 
 SAME = [
@@ -221,6 +217,18 @@ def test_a_server_that_renames_itself_fills_nothing(networks: Networks) -> None:
     assert name(networks, "net0", "evil.example") == "net0"
 
 
+def test_what_is_remembered_is_bounded(networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks_module, "MAX_ROWS", 10)
+    networks.place("libera.chat", "irc.libera.chat")
+    for number in range(20):
+        name(networks, f"net{number}", f"host{number}.example{number}.test{number}")
+    assert sum(len(row.hosts) for row in networks.rows()) == 10
+    assert name(networks, "libera.chat", "lead.libera.chat") == "libera.chat"
+    warned(networks, "libera.chat", "evil.example")
+    networks.join("libera.chat", "tunnel.example")
+    assert name(networks, "libera.chat", "tunnel.example") == "libera.chat", "what the user says is kept"
+
+
 def test_a_server_that_ceases_to_tell_its_network_is_known_all_the_same(networks: Networks) -> None:
     assert name(networks, "libera.chat", "irc.libera.chat") == "libera.chat"
     assert name(networks, "", "irc.libera.chat") == "libera.chat"
@@ -281,12 +289,19 @@ def test_cleaned_names_are_clean(text: str) -> None:
     assert clean_host(clean_host(text)) == clean_host(text)
 
 
+class Unmet(Networks):
+    """Nobody was met yet, and there is no file to look into."""
+
+    def __init__(self) -> None:
+        pass
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        return []
+
+
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_server_is_placed(claim: str, host: str) -> None:
-    database = Database.__new__(Database)
-    networks = Networks(database)
-    networks._rows = list  # type: ignore[method-assign]
-    place = networks.placed(claim, host)
+    place = Unmet().placed(claim, host)
     assert place.told == ()
     assert place.name != DEFAULT_NETWORK
     assert place.name.isprintable()

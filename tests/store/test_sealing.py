@@ -23,7 +23,7 @@ from otrcore.store.database import FILE_NAME
 from otrcore.store.identities import Identities
 from otrcore.store.store import Store
 from tests.store.keys import private
-from tests.store.processes import in_child
+from tests.store.processes import Process, in_child
 from tests.store.sentences import sentence
 
 PASSPHRASE = "correct horse battery staple"
@@ -308,10 +308,11 @@ def test_a_passphrase_that_could_not_be_saved_is_not_taken_for_the_present_one(l
     asked = Asked(PASSPHRASE)
     with Store(locked, asked) as store:
         store.identities.unlock()
-        (locked / FILE_NAME).rename(locked / "away")
-        with pytest.raises(StoreUnavailable):
-            store.identities.seal(OTHER)
-        (locked / "away").rename(locked / FILE_NAME)
+        with Process("read", locked) as reader:  # which lets the change begin, and keeps it from its end
+            assert reader.said() == "reading"
+            with pytest.raises(StoreUnavailable) as caught:
+                store.identities.seal(OTHER)
+            assert "in use by another program" in sentence(caught.value)
         store.identities.generate("new")
         assert asked.times == 1
 
