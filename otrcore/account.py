@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from .conversation import Conversation
 from .crypto.random import Random, system_random
 from .errors import UsageError
-from .events import Event
 from .identity import Identity
 from .memory import STRANGER, PeerMemory
 from .policy import DEFAULT, Policy
@@ -64,23 +63,13 @@ class Account:
             talk = self._conversations[peer] = Conversation(peer, relation, self._clock)
         return talk
 
-    def renew(
-        self,
-        identity: Identity,
-        policy: Policy,
-        remembered: Callable[[str], PeerMemory] | None = None,
-    ) -> list[tuple[Conversation, list[Event]]]:
-        """Speak as another identity from the next session on, and by another policy; UsageError.
+    def renew(self, identity: Identity, policy: Policy) -> None:
+        """Speak as another identity, and by another policy, in conversations that are new; UsageError.
 
-        `remembered` takes a peer, and tells what is remembered of it now, if that may have changed.
-        Returns what follows in the conversations that exist.
+        Those that exist are renewed one by one, by `Conversation.renew`.
         """
         require_spoken(policy)
         self.identity, self.policy = identity, policy
-        return [
-            (talk, talk.renew(identity, policy, remembered(talk.peer) if remembered else None))
-            for talk in self
-        ]
 
     def __iter__(self) -> Iterator[Conversation]:
         """Go over the conversations that exist, the one used for the first time longest ago first."""

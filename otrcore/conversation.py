@@ -168,6 +168,11 @@ class Conversation:
         )
 
     @property
+    def joining(self) -> bool:
+        """Whether the next line may be the rest of one of OTR that came in pieces."""
+        return not self._rejoiner.empty
+
+    @property
     def line_limit(self) -> int | None:
         """Characters that a transmitted line may have; None for no limit."""
         return self._relation.line_limit
@@ -289,6 +294,10 @@ class Conversation:
         self._offer = Offer.NONE
         self._resting = False
         return self._instances.lose() + self._give_back()
+
+    def withdraw(self, text: str) -> None:
+        """Let a text not leave any more that has not left yet, nor be said again: the user has it back."""
+        self._outbox.withdraw(text)
 
     def send_held(self) -> list[Event]:
         """Send the texts that were held, in the session that runs; UsageError if there is none."""

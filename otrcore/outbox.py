@@ -71,6 +71,16 @@ class Outbox:
         self._last = SentText(text, now, fingerprint)
         self._lost = False
 
+    def withdraw(self, text: str) -> None:
+        """Forget the newest such text: the user has it back, and it must not leave any more."""
+        if text in self._queue:
+            del self._queue[len(self._queue) - 1 - self._queue[::-1].index(text)]
+        elif text in self._held:
+            at = len(self._held) - 1 - self._held[::-1].index(text)
+            self._held = (*self._held[:at], *self._held[at + 1 :])
+        if self._last is not None and self._last.text == text:
+            self.forget_last()
+
     def complained(self) -> None:
         """The peer could not read something: the last text is said again in the next session."""
         self._lost = self._last is not None

@@ -19,10 +19,11 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send these lines to `target` as PRIVMSGs, together and in this order."""
+    """Send these lines to `target`, together and in this order."""
 
     target: str
     lines: tuple[str, ...]
+    command: str = "PRIVMSG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,16 @@ class ShowMessage:
     protection: Protection
     is_action: bool = False
     is_notice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShowOwn:
+    """Show a text of our own user that has left, or waits to, where the client does not show it by itself."""
+
+    peer: str
+    text: str
+    is_action: bool = False
+    encrypted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,15 @@ class CloseSecret:
     prompt: AskSecret
 
 
-Action = Send | ShowMessage | ShowNote | AskSecret | CloseSecret
+@dataclass(frozen=True, slots=True)
+class LogOn:
+    """Let what is said encrypted with a peer go into the client's log, or keep it out."""
+
+    peer: str
+    on: bool
+
+
+Action = Send | ShowMessage | ShowOwn | ShowNote | AskSecret | CloseSecret | LogOn
 
 
 @dataclass(frozen=True, slots=True)

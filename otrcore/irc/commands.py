@@ -99,10 +99,10 @@ class Table:
             unused = f"Nothing may stand behind {command.usage}: what stood there was neither used nor sent."
             if not command.secret:
                 return [_note(nick, unused)]
-            return [_note(nick, unused), *_guarded(command, host, nick, "")]
+            return [_note(nick, unused), *_run(command, host, nick, "")]
         if command.name == "help":
             return [_note(nick, *self.help_lines())]
-        return _guarded(command, host, nick, argument)
+        return _run(command, host, nick, argument)
 
     def complete(self, typed: str) -> tuple[str, ...]:
         """Return the words that the last, perhaps still empty, word behind `/otr` may become."""
@@ -128,6 +128,14 @@ class Table:
 
 def _goes_on(words: list[str], behind: list[str]) -> bool:
     return len(words) > len(behind) and words[: len(behind)] == behind
+
+
+def _run(command: Command, host: IrcHost, nick: str, argument: str) -> list[Action]:
+    """Run a command once what is under way with the peer has ended."""
+    try:
+        return host.in_turn(nick, lambda nick: _guarded(command, host, nick, argument))
+    except OtrcoreError as error:
+        return [_note(nick, str(error))]
 
 
 def _guarded(command: Command, host: IrcHost, nick: str, argument: str) -> list[Action]:

@@ -9,7 +9,8 @@ An internal error lets nothing out: the verdict is then DROP, with a note.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,18 +32,20 @@ from ..events import (
     Transmit,
 )
 from ..identity import Identity
-from ..memory import PeerMemory
+from ..memory import STRANGER, PeerMemory
 from ..model import Fingerprint, MessageState, Protection, Trust
 from ..policy import DEFAULT, Policy, Tagging
 from ..wire.text import MARK, TAG_BASE
 from . import texts
-from .actions import Action, AskSecret, Decision, Send, ShowMessage, ShowNote, Verdict
+from .actions import Action, AskSecret, Decision, Send, ShowMessage, ShowNote, ShowOwn, Verdict
 from .isupport import Features
 from .keeper import Keeper
-from .lines import display_lines, one_line, text_limit
+from .lanes import Inline, Lanes
+from .lines import display_lines, one_line, split_text, text_limit
 from .memories import Memories, RecentMemories, merged
 from .names import SERVICES, Addressed, Payload, Recipient, Target, classify, fold, network_name
 from .prompts import Prompts
+from .turns import Turns
 
 MAX_CONVERSATIONS = 500
 
@@ -51,6 +54,8 @@ MAX_TRUSTED_NICKS = 50
 
 ACTION_PREFIX = "/me "
 """How an action travels inside an OTR message, by custom of all clients."""
+
+_ACTION_FRAME = "\x01ACTION {}\x01"
 
 
 @dataclass(slots=True)
@@ -66,6 +71,23 @@ class _Peer:
     question: str | None = None
     """What the peer asked when it wanted to verify us."""
     clock_failed: bool = False
+    state: MessageState = MessageState.PLAINTEXT
+    """As it was before the step that is under way."""
+    memory: PeerMemory = STRANGER
+    """What the conversation remembered before the last step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How a conversation stands: with whom, and what a status line says of it."""
+
+    key: str
+    nick: str
+    state: MessageState = MessageState.PLAINTEXT
+    starting: bool = False
+    trust: Trust = Trust.NONE
+    version: int | None = None
+    requires: bool = False
 
 
 class IrcHost:
@@ -77,10 +99,13 @@ class IrcHost:
         keeper: Keeper,
         sink: Callable[[Sequence[Action]], None],
         services: frozenset[str] = SERVICES,
+        lanes: Lanes | None = None,
     ) -> None:
         """`client_name` is what the client calls the network; `keeper` knows identities and people.
 
-        `services` are folded nicks that are no persons, besides those that are named like it.
+        `services` are folded nicks that are no persons, besides those that are named like it.  With
+        `lanes` what takes long is done beside this thread: the answer then is DROP, or no actions,
+        and what follows comes through the sink, in order.
         """
         self._services = services
         self._client_name = client_name
@@ -97,6 +122,8 @@ class IrcHost:
         self._network = ""
         self._memories: Memories = RecentMemories()
         self._prompts = Prompts()
+        self._turns = Turns(Inline() if lanes is None else lanes, sink)
+        self._limits: OrderedDict[str, int] = OrderedDict()
         self._peers: dict[str, _Peer] = {}
         """By the keys of their conversations."""
 
@@ -124,6 +151,7 @@ class IrcHost:
         if self._account is None or not same:
             self._seen = self._keeper.version()
             account, memories = self._keeper.account(network), self._keeper.memories(network)
+            self._turns.finish()
             left = [action for talk in self._account or () for action in self._left_behind(talk)]
             if left:
                 self._sink(left)
@@ -131,6 +159,18 @@ class IrcHost:
             self._peers.clear()
         self._network, self._nick, self._features, self._mask = network, nick, features, mask
         self._tell_news()
+
+    def disconnected(self) -> list[Action]:
+        """The connection is lost, and with it whoever was talked with."""
+        return [action for talk in self._account or () for action in self._step(talk, talk.lose)]
+
+    def set_limit(self, nick: str, limit: int) -> None:
+        """Take note how many bytes of text the client's own cutting leaves whole in a line to a nick."""
+        key = self._recipient(nick).key
+        self._limits[key] = limit
+        self._limits.move_to_end(key)
+        if len(self._limits) > MAX_CONVERSATIONS:
+            self._limits.popitem(last=False)
 
     def mask_changed(self, nick: str, mask: str | None) -> None:
         """Our own nick and nick!user@host, as others see them, are now these."""
@@ -160,8 +200,21 @@ class IrcHost:
             for recipient in addressed.recipients
         ]
 
+    def withdraw(self, targets: str, text: str) -> None:
+        """Let a text not leave any more that was judged by `outgoing`, as the user has it back."""
+        addressed = self._classify(targets, one_line(text))
+        typed = _as_typed(addressed.payload, addressed.text)
+        for recipient in addressed.recipients:
+            talk = self._find(recipient.key)
+            if talk is None or (talk in self._turns and self._turns.withdraw(talk, typed)):
+                continue
+            self._step(talk, partial(_withdraw, talk, typed))
+
     def start(self, nick: str) -> list[Action]:
         """Ask a peer for an encrypted conversation; in one, say what to do there instead."""
+        return self.in_turn(nick, self._start)
+
+    def _start(self, nick: str) -> list[Action]:
         self.catch_up()
         if self.state(nick) is MessageState.ENCRYPTED:
             return self.status(nick)
@@ -169,12 +222,43 @@ class IrcHost:
 
     def refresh(self, nick: str) -> list[Action]:
         """Ask a peer for fresh keys, or for an encrypted conversation if there is none."""
+        return self.in_turn(nick, self._refresh)
+
+    def _refresh(self, nick: str) -> list[Action]:
         if self._account is not None and not self.policy(nick).versions:
             return [ShowNote(nick, texts.status(nick, self.policy(nick), None))]
-        return self.do(nick, Conversation.start)
+        return self.do(nick, Conversation.start, slow=True)
+
+    def in_turn(self, nick: str, job: Callable[[str], list[Action]], *, bounded: bool = True) -> list[Action]:
+        """Do something with a peer, by its nick then, once a step has ended that is under way.
+
+        If too much waits for that already, it is not done, and a note says so; unless it is not `bounded`.
+        """
+        talk = self._find(self._recipient(nick).key)
+        if talk is None or talk not in self._turns:
+            return job(nick)
+        try:
+            return self._behind(talk, job, bounded=bounded)
+        except UsageError as error:
+            return [ShowNote(nick, (str(error),))]
+
+    def key(self, nick: str) -> str:
+        """Return the same for everything that is a peer's nick on this network."""
+        return self._recipient(nick).key
+
+    def has(self, nick: str) -> bool:
+        """Whether there is a conversation with a peer."""
+        return self._find(self._recipient(nick).key) is not None
+
+    def busy(self, nick: str) -> bool:
+        """Whether a step of the conversation with a peer is under way."""
+        return self._find(self._recipient(nick).key) in self._turns
 
     def end(self, nick: str) -> list[Action]:
         """End the encrypted conversation with a peer, or the attempt to start one."""
+        return self.in_turn(nick, self._end, bounded=False)
+
+    def _end(self, nick: str) -> list[Action]:
         talk = self._find(self._recipient(nick).key)
         if talk is None or (talk.state is MessageState.PLAINTEXT and not talk.starting):
             nothing = f"There is nothing to end: the conversation with {nick} is not encrypted."
@@ -183,6 +267,9 @@ class IrcHost:
 
     def status(self, nick: str) -> list[Action]:
         """Tell how a conversation stands."""
+        return self.in_turn(nick, self._status)
+
+    def _status(self, nick: str) -> list[Action]:
         self.catch_up()
         talk = self._find(self._recipient(nick).key)
         return [ShowNote(nick, texts.status(nick, self.policy(nick), talk))]
@@ -221,10 +308,36 @@ class IrcHost:
         self._sink_all(actions)
         self._tell_news()
 
+    def reload(self) -> None:
+        """Go on with what was changed in the store by this program, besides what conversations do."""
+        self._memories.reload(own=True)
+        self._sink_all(self._recall())
+
     def state(self, nick: str) -> MessageState:
-        """Return the message state of the conversation with a peer."""
+        """Return the message state of the conversation with a peer, as it was before a step under way."""
         talk = self._find(self._recipient(nick).key)
-        return talk.state if talk else MessageState.PLAINTEXT
+        if talk is None:
+            return MessageState.PLAINTEXT
+        return self._peers[talk.peer].state if talk in self._turns else talk.state
+
+    def overview(self) -> Iterator[Overview]:
+        """Yield how each conversation stands that is not in the middle of a step."""
+        for talk in self._account or ():
+            if talk not in self._turns:
+                info = talk.info
+                yield Overview(
+                    talk.peer,
+                    self._peers[talk.peer].nick,
+                    talk.state,
+                    talk.starting,
+                    talk.trust,
+                    info.version if info is not None else None,
+                    talk.policy.require_encryption,
+                )
+
+    def guarded(self) -> tuple[str, ...]:
+        """Return the people, by folded nicks, to whom nothing may go unencrypted by their own policy."""
+        return self._memories.guarded()
 
     def policy(self, nick: str) -> Policy:
         """Return the policy for a peer: the peer's own, or the account's."""
@@ -264,12 +377,23 @@ class IrcHost:
         return self._find(recipient.key)
 
     def do(
-        self, nick: str, step: Callable[[Conversation], list[Event]], *, sends: bool = True
+        self,
+        nick: str,
+        step: Callable[[Conversation], list[Event]],
+        *,
+        sends: bool = True,
+        slow: bool = False,
     ) -> list[Action]:
         """Do something in the conversation with a peer, as the user asked for it.
 
-        What `sends` lines of OTR is refused where the names before them leave no room for it.
+        What `sends` lines of OTR is refused where the names before them leave no room for it.  What
+        is `slow` is done in the conversation's lane.
         """
+        return self.in_turn(nick, lambda nick: self._do(nick, step, sends, slow))
+
+    def _do(
+        self, nick: str, step: Callable[[Conversation], list[Event]], sends: bool, slow: bool
+    ) -> list[Action]:
         self.catch_up()
         recipient = self._recipient(nick)
         try:
@@ -282,7 +406,7 @@ class IrcHost:
         except OtrcoreError as error:
             return [ShowNote(nick, (str(error),))]
         self._peers[recipient.key].wanted = True
-        return self._step(talk, partial(step, talk))
+        return self._step(talk, partial(step, talk), slow=slow)
 
     def trusted(self, nick: str) -> list[Fingerprint]:
         """Return those keys of a peer that are trusted, be it under another nick."""
@@ -329,6 +453,11 @@ class IrcHost:
 
     def secret(self, prompt: AskSecret, secret: str) -> list[Action]:
         """Take the secret that was asked for; an empty one calls the verification off."""
+        key = self._prompts.find(prompt)
+        nick = prompt.peer if key is None else self._peers[key].nick
+        return self.in_turn(nick, lambda nick: self._secret(prompt, secret))
+
+    def _secret(self, prompt: AskSecret, secret: str) -> list[Action]:
         key = self._prompts.take(prompt)
         talk = self._find(key) if key is not None else None
         if key is None or talk is None:
@@ -339,45 +468,56 @@ class IrcHost:
             return self.abort(nick) if prompt.by_peer else [ShowNote(nick, (f"{nick} was asked nothing.",))]
         peer.asked = prompt.question is not None and not prompt.by_peer
         if prompt.by_peer:
-            return self.do(nick, lambda talk: talk.smp_answer(secret))
-        return self.do(nick, lambda talk: talk.smp_start(secret, prompt.question))
+            return self.do(nick, lambda talk: talk.smp_answer(secret), slow=True)
+        return self.do(nick, lambda talk: talk.smp_start(secret, prompt.question), slow=True)
 
-    def nick_changed(self, old: str, new: str) -> None:
-        """Follow somebody, perhaps ourselves, to another nick; the server vouches for the person."""
+    def nick_changed(self, old: str, new: str) -> bool:
+        """Follow somebody, perhaps ourselves, to another nick; the server vouches for the person.
+
+        Return whether there is a conversation that has moved.
+        """
+        self.catch_up()
         old_key, new_key = fold(old, self._features), fold(new, self._features)
         if self._is_own(old):
             self._nick = new
             if self._mask is not None:
                 self._mask = f"{new}!{self._mask.partition('!')[2]}"
-            return
+            return False
         talk, other = self._find(old_key), self._find(new_key)
+        if other is not None and other is not talk:
+            self._turns.finish(other)
+            other = self._find(new_key)
         if other is not None and other is not talk and not other.idle:
             # Whoever had that nick is gone without our hearing of it.
             self._sink(self._step(other, other.lose))
-            nothing_moves = talk is None or talk.state is MessageState.PLAINTEXT
-            if nothing_moves and other.state is not MessageState.PLAINTEXT:
-                return
-        if talk is not None and self._account is not None:
-            self._account.rename(old_key, new_key)
-            self._peers[new_key] = self._peers.pop(old_key)
-            self._peers[new_key].nick = new
-            actions = [*self._prompts.move(old_key, new_key, new), *self._met_under(talk, old)]
-            if actions:
-                self._sink(actions)
+            nothing_moves = talk is None or self.state(old) is MessageState.PLAINTEXT
+            if nothing_moves and self.state(new) is not MessageState.PLAINTEXT:
+                return False
+        if talk is None or self._account is None:
+            return False
+        self._account.rename(old_key, new_key)
+        peer = self._peers[new_key] = self._peers.pop(old_key)
+        peer.nick = new
+        self._sink_all(self._prompts.move(old_key, new_key, new))
+        self._sink_all(self.in_turn(new, lambda nick: self._met_under(talk, old), bounded=False))
+        return True
 
     def gone(self, nick: str, reason: str) -> list[Action]:
         """Somebody is not on the network (any more): whoever comes under that nick next is somebody else."""
+        return self.in_turn(nick, lambda nick: self._gone(nick, reason), bounded=False)
+
+    def _gone(self, nick: str, reason: str) -> list[Action]:
         note = ShowNote(nick, (f"{nick} is not there: {one_line(reason) or 'no reason given'}.",))
         talk = self._find(fold(nick, self._features))
         return [note, *self._step(talk, talk.lose)] if talk else [note]
 
     def shutdown(self) -> list[Action]:
         """End every encrypted conversation properly, as the client is about to leave."""
+        self._turns.finish()
         actions = [action for talk in self._account or () for action in self._step(talk, talk.end)]
         if self._account is not None:
             # The last chance for what could not be saved before.
-            with suppress(OtrcoreError):
-                self._memories.reload()
+            self._memories.save()
             with suppress(OtrcoreError):
                 self._keeper.policy(self._network)
         return actions
@@ -385,7 +525,11 @@ class IrcHost:
     @property
     def next_tick(self) -> float | None:
         """When `tick` is to be called next, by the account's clock; None for never."""
-        times = (talk.next_tick for talk in self._account or () if not self._peers[talk.peer].clock_failed)
+        times = (
+            talk.next_tick
+            for talk in self._account or ()
+            if talk not in self._turns and not self._peers[talk.peer].clock_failed
+        )
         return min((time for time in times if time is not None), default=None)
 
     def tick(self) -> None:
@@ -393,7 +537,7 @@ class IrcHost:
         self.catch_up()
         for talk in self._account or ():
             peer = self._peers.get(talk.peer)
-            if peer is None or peer.clock_failed:
+            if peer is None or peer.clock_failed or talk in self._turns:
                 continue
             # Taken back once it went well: a clock that fails would otherwise be due again at once, for ever.
             peer.clock_failed = True
@@ -411,14 +555,41 @@ class IrcHost:
         if recipient is None or recipient.kind is not Target.PERSON:
             return Decision(sender, Verdict.PASS)
         talk = self._find(recipient.key)
+        if talk is not None and talk in self._turns and addressed.payload is not Payload.CTCP:
+
+            def hear(nick: str) -> Sequence[Action]:
+                judged = _guarded(nick, "shown", lambda: self._incoming(nick, self._nick, text, command))
+                return _shown_late(judged, addressed, command)
+
+            self._behind(talk, hear)
+            return Decision(sender, Verdict.DROP)
         requires = self._policy(recipient.key).require_encryption
-        if command != "PRIVMSG" or addressed.payload in (Payload.ACTION, Payload.CTCP):
+        if addressed.payload is Payload.CTCP:
+            return Decision(sender, Verdict.PASS)
+        if command != "PRIVMSG" or addressed.payload is Payload.ACTION:
             plain = not requires and (talk is None or talk.state is MessageState.PLAINTEXT)
             return _aside(sender, plain, command, addressed)
         if talk is None and not requires and MARK not in text and TAG_BASE not in text:
             return Decision(sender, Verdict.PASS)
         talk = self._open(account, recipient)
-        events = talk.receive(text)
+
+        def then(result: Callable[[], list[Event]]) -> Decision:
+            return _guarded(sender, "shown", lambda: self._heard(talk, sender, text, result))
+
+        self._peers[talk.peer].memory = talk.memory
+        if MARK not in text and TAG_BASE not in text and not talk.joining:
+            return then(partial(talk.receive, text))
+        self._peers[talk.peer].state = talk.state
+        judged = self._turns.run(
+            talk, partial(talk.receive, text), then, lambda late: _shown_late(late, addressed, command)
+        )
+        return judged or Decision(sender, Verdict.DROP)
+
+    def _heard(
+        self, talk: Conversation, sender: str, text: str, result: Callable[[], list[Event]]
+    ) -> Decision:
+        """Judge what a line has turned out to be."""
+        events = result()
         first = events[0] if events else None
         if isinstance(first, Received) and first.protection is Protection.PLAIN:
             verdict = Verdict.PASS if first.text == text else Verdict.REPLACE
@@ -431,12 +602,17 @@ class IrcHost:
         account, talk = self._account, self._find(recipient.key)
         if recipient.kind is not Target.PERSON or account is None:
             return Decision(name, Verdict.PASS)
+        if command != "PRIVMSG" and payload is Payload.CTCP:
+            # The client's own answer to a CTCP, nothing that anybody typed.
+            return Decision(name, Verdict.PASS)
+        if talk is not None and talk in self._turns:
+            late = partial(self._sent_late, payload=payload, text=text, command=command)
+            self._behind(talk, late, typed=_as_typed(payload, text))
+            return Decision(name, Verdict.DROP)
         policy = self._policy(recipient.key)
         if command != "PRIVMSG" or payload is Payload.CTCP:
-            # A CTCP in a notice is the client's own answer to one, nothing that anybody typed.
-            automatic = command != "PRIVMSG" and payload is Payload.CTCP
             plain = talk is None or (talk.state is MessageState.PLAINTEXT and not talk.starting)
-            if automatic or (plain and not policy.require_encryption):
+            if plain and not policy.require_encryption:
                 return Decision(name, Verdict.PASS)
             why = f"Not sent: notices and CTCP cannot be encrypted. Write to {name} in an ordinary message."
             return _refused(name, why, typed=_as_typed(payload, text))
@@ -456,7 +632,30 @@ class IrcHost:
                 return Decision(name, Verdict.REPLACE, text=tagged)
             return Decision(name, Verdict.PASS)
         self._peers[talk.peer].wanted = True
-        return Decision(name, Verdict.DROP, tuple(self._act(talk, events)))
+        own = (
+            []
+            if any(isinstance(event, NotSent) for event in events)
+            else [ShowOwn(recipient.nick, text, payload is Payload.ACTION)]
+        )
+        return Decision(name, Verdict.DROP, (*own, *self._act(talk, events)))
+
+    def _sent_late(self, nick: str, payload: Payload, text: str, command: str) -> Sequence[Action]:
+        """Send what the user typed while a step was under way."""
+        typed, recipient = _as_typed(payload, text), self._recipient(nick)
+        judged = _guarded(
+            nick, "sent", lambda: self._outgoing(recipient, payload, text, command), typed=typed
+        )
+        if judged.verdict is Verdict.DROP:
+            return judged.actions
+        line = judged.text if judged.text is not None else text
+        room = max(SMALLEST_LINE_LIMIT, self._room(nick))
+        if payload is Payload.ACTION:
+            pieces = split_text(line, room - len(_ACTION_FRAME.format("")))
+            lines = tuple(map(_ACTION_FRAME.format, pieces))
+        else:
+            lines = tuple(split_text(line, room))
+        own = ShowOwn(nick, text, payload is Payload.ACTION, encrypted=False)
+        return [Send(nick, lines, command), own, *judged.actions]
 
     def _offers(self, key: str, policy: Policy) -> bool:
         """Whether a plain text to somebody without a conversation may offer OTR."""
@@ -475,12 +674,51 @@ class IrcHost:
         recipients = self._classify(nick, "").recipients
         return recipients[0] if len(recipients) == 1 else Recipient(nick, nick, Target.SERVER_MASK, nick)
 
-    def _step(self, talk: Conversation, step: Callable[[], list[Event]]) -> list[Action]:
+    def _behind(
+        self,
+        talk: Conversation,
+        job: Callable[[str], Sequence[Action]],
+        *,
+        typed: str | None = None,
+        bounded: bool = True,
+    ) -> list[Action]:
+        """Do something with a peer, by its nick then, once the step of a conversation has ended."""
+        peer = self._peers[talk.peer]
+
+        def in_turn() -> Sequence[Action]:
+            try:
+                return job(peer.nick)
+            except OtrcoreError as error:
+                return [ShowNote(peer.nick, (str(error),))]
+            except Exception as error:
+                return [ShowNote(peer.nick, (_BROKEN.format("done", type(error).__name__),))]
+
+        self._turns.behind(talk, in_turn, typed=typed, bounded=bounded)
+        return []
+
+    def _step(
+        self, talk: Conversation, step: Callable[[], list[Event]], *, slow: bool = False
+    ) -> list[Action]:
         """Let a conversation do something, so that whatever goes wrong in it stays there."""
+        if talk in self._turns:
+            return self._behind(talk, lambda nick: self._step_of(talk, step, slow=slow), bounded=False)
+        peer = self._peers[talk.peer]
+        self._fit(talk, peer.nick)
+        peer.memory = talk.memory
+        if not slow:
+            return self._stepped(talk, step)
+        peer.state = talk.state
+        return self._turns.run(talk, step, partial(self._stepped, talk), lambda actions: actions) or []
+
+    def _step_of(self, talk: Conversation, step: Callable[[], list[Event]], *, slow: bool) -> list[Action]:
+        """Let a conversation do something, unless it is over and forgotten by now."""
+        return self._step(talk, step, slow=slow) if self._find(talk.peer) is talk else []
+
+    def _stepped(self, talk: Conversation, result: Callable[[], list[Event]]) -> list[Action]:
+        """Turn what a step has brought about into actions."""
         nick = self._peers[talk.peer].nick
         try:
-            self._fit(talk, nick)
-            return self._act(talk, step())
+            return self._act(talk, result())
         except OtrcoreError as error:
             self._peers[talk.peer].wanted &= talk.starting
             self._settle(talk)
@@ -504,15 +742,17 @@ class IrcHost:
             self._forget(self._spare(account))
         self._peers.setdefault(key, _Peer(recipient.nick)).nick = recipient.nick
         talk = account.conversation(key, self._memories.load(key))
-        self._fit(talk, recipient.nick)
+        if talk not in self._turns:
+            self._fit(talk, recipient.nick)
         return talk
 
     def _spare(self, account: Account) -> Conversation:
         """Return a conversation that nobody would miss."""
-        idle = (talk for talk in account if talk.idle)
+        free = [talk for talk in account if talk not in self._turns]
+        idle = (talk for talk in free if talk.idle)
         unwanted = (
             talk
-            for talk in account
+            for talk in free
             if talk.state is MessageState.PLAINTEXT and not talk.held and not self._peers[talk.peer].wanted
         )
         spare = next(idle, None) or next(unwanted, None)
@@ -534,11 +774,16 @@ class IrcHost:
         if talk.idle and talk.offer not in (Offer.SENT, Offer.REJECTED):
             self._forget(talk)
 
+    def _room(self, nick: str) -> int:
+        """Return how many bytes of text a line to a nick may have."""
+        room = text_limit(self._nick, self._mask, nick)
+        return min(room, self._limits.get(self._recipient(nick).key, room))
+
     def _fit(self, talk: Conversation, nick: str) -> None:
-        talk.line_limit = max(SMALLEST_LINE_LIMIT, text_limit(self._nick, self._mask, nick))
+        talk.line_limit = max(SMALLEST_LINE_LIMIT, self._room(nick))
 
     def _require_room(self, nick: str) -> None:
-        if text_limit(self._nick, self._mask, nick) < SMALLEST_LINE_LIMIT:
+        if self._room(nick) < SMALLEST_LINE_LIMIT:
             raise OtrcoreError(
                 f"The names that stand before a line to {nick} leave no room for OTR: take a shorter nick."
             )
@@ -562,11 +807,11 @@ class IrcHost:
                     actions.append(ShowMessage(nick, display_lines(shown), protection, is_action))
                 case SessionOpened(info):
                     self._memories.met(talk.peer, info.their_fingerprint)
-                    actions += self._remember(talk.peer, talk.memory)
+                    actions += self._remember(talk.peer, self._brought(talk))
                     actions.append(ShowNote(nick, texts.explain(event, nick, standing, familiar), event))
                 case MemoryChanged():
                     # As it is now: `_recognise` may have added trust to what the event has.
-                    actions += self._remember(talk.peer, talk.memory)
+                    actions += self._judged(talk.peer, self._brought(talk))
                 case SmpFailed(trusts=True):
                     actions.append(ShowNote(nick, texts.explain(event, nick, standing), event))
                     for session in talk.sessions:
@@ -633,6 +878,26 @@ class IrcHost:
             self._sink_all(self._recall(besides=key))
         return []
 
+    def _brought(self, talk: Conversation) -> PeerMemory:
+        """Return what a conversation remembers, with what was changed elsewhere during its last step."""
+        before, known, memory = self._peers[talk.peer].memory, self._memories.load(talk.peer), talk.memory
+        keys = (
+            each
+            if each.trust is not before.trust(each.fingerprint)
+            else replace(each, trust=known.trust(each.fingerprint))
+            for each in memory.keys
+        )
+        policy = memory.policy if memory.policy != before.policy else known.policy
+        return replace(memory, keys=tuple(keys), policy=policy)
+
+    def _judged(self, key: str, memory: PeerMemory) -> list[Action]:
+        """Remember what the user has decided; a key that was forgotten meanwhile is met anew before."""
+        known, met = self._memories.load(key), memory
+        for each in memory.keys:
+            if not known.knows(each.fingerprint):
+                met = met.judging(each.fingerprint, Trust.NONE)
+        return [*self._remember(key, met), *self._remember(key, memory)]
+
     def _not_saved(self, error: OtrcoreError) -> list[Action]:
         self._trouble = str(error)
         return [ShowNote("", (f"{error} {_NOT_SAVED}",))]
@@ -652,15 +917,21 @@ class IrcHost:
 
     def _recall(self, besides: str = "") -> list[Action]:
         """Have the conversations go on with what is remembered of the peers now."""
-        actions: list[Action] = []
-        for talk in self._account or ():
-            memory = self._memories.load(talk.peer)
-            if talk.peer == besides or memory == talk.memory:
-                continue
-            nick, before = self._peers[talk.peer].nick, talk.trust
-            actions += self._step(talk, partial(talk.recall, memory))
-            actions += self._trust_changed(talk, nick, before)
-        return actions
+        return [
+            action for talk in self._account or () if talk.peer != besides for action in self._recall_in(talk)
+        ]
+
+    def _recall_in(self, talk: Conversation) -> list[Action]:
+        if talk in self._turns:
+            return self._behind(talk, lambda nick: self._recall_in(talk), bounded=False)
+        if self._find(talk.peer) is not talk:
+            return []
+        memory = self._memories.load(talk.peer)
+        if memory == talk.memory:
+            return []
+        nick, before = self._peers[talk.peer].nick, talk.trust
+        actions = self._step(talk, partial(talk.recall, memory))
+        return [*actions, *self._trust_changed(talk, nick, before)]
 
     def _renew(self, identity: Identity, policy: Policy) -> list[Action]:
         """Have the conversations go on with this identity and policy of ours, and what is remembered now."""
@@ -670,13 +941,20 @@ class IrcHost:
         actions: list[Action] = []
         if account.identity.fingerprint != identity.fingerprint:
             actions.append(ShowNote("", (_OTHER_IDENTITY.format(self._network, identity.fingerprint),)))
-        trusts = {talk.peer: talk.trust for talk in account}
+        account.renew(identity, policy)
         for talk in account:
-            self._fit(talk, self._peers[talk.peer].nick)
-        for talk, events in account.renew(identity, policy, self._memories.load):
-            nick = self._peers[talk.peer].nick
-            actions += [*self._act(talk, events), *self._trust_changed(talk, nick, trusts[talk.peer])]
+            actions += self._renew_in(talk, identity, policy)
         return actions
+
+    def _renew_in(self, talk: Conversation, identity: Identity, policy: Policy) -> list[Action]:
+        if talk in self._turns:
+            return self._behind(talk, lambda nick: self._renew_in(talk, identity, policy), bounded=False)
+        if self._find(talk.peer) is not talk:
+            return []
+        nick, before = self._peers[talk.peer].nick, talk.trust
+        memory = self._memories.load(talk.peer)
+        actions = self._step(talk, partial(talk.renew, identity, policy, memory))
+        return [*actions, *self._trust_changed(talk, nick, before)]
 
     def _trust_changed(self, talk: Conversation, nick: str, before: Trust) -> list[Action]:
         if talk.info is None or talk.trust is before:
@@ -694,6 +972,8 @@ class IrcHost:
 
     def _met_under(self, talk: Conversation, old: str) -> list[Action]:
         """Follow a conversation to another nick, under which somebody may be known already."""
+        if self._find(talk.peer) is not talk:
+            return []
         key, nick, known = talk.peer, self._peers[talk.peer].nick, self._memories.load(talk.peer)
         memory, info = talk.memory, talk.info
         if any(not memory.knows(other.fingerprint) for other in known.keys):
@@ -789,6 +1069,26 @@ def _aside(sender: str, plain: bool, command: str, addressed: Addressed) -> Deci
         is_notice=command != "PRIVMSG",
     )
     return Decision(sender, Verdict.DROP, (shown,))
+
+
+def _shown_late(judged: Decision, addressed: Addressed, command: str) -> Sequence[Action]:
+    """Show a message that the client has let go of already."""
+    if judged.verdict is Verdict.DROP:
+        return judged.actions
+    text = judged.text if judged.text is not None else addressed.text
+    shown = ShowMessage(
+        judged.target,
+        display_lines(text),
+        Protection.PLAIN,
+        is_action=addressed.payload is Payload.ACTION,
+        is_notice=command != "PRIVMSG",
+    )
+    return [shown, *judged.actions]
+
+
+def _withdraw(talk: Conversation, text: str) -> list[Event]:
+    talk.withdraw(text)
+    return []
 
 
 def _tick(talk: Conversation, peer: _Peer) -> list[Event]:

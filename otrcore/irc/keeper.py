@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ..account import Account
 from ..errors import StoreError, StoreUnavailable
@@ -22,6 +22,9 @@ PASSING = "Until then you have a key that ends with this program."
 UNKNOWN = (
     "Until then nobody is known, and nothing goes out unencrypted: /otr policy network default allows it."
 )
+
+
+T = TypeVar("T")
 
 
 class Keeper(Protocol):
@@ -116,8 +119,11 @@ class StoreKeeper:
         self._keeps_contacts = contacts
         self._clock = clock
         self._saving = Saving(clock)
-        self._attempts = 0
+        self._count = 0
         self._memories: dict[str, StoredMemories] = {}
+        self._identities: dict[str, tuple[Hashable, Identity | None]] = {}
+        self._policies: dict[str, tuple[Hashable, Policy | None]] = {}
+        """As they were read, and from which version of the store."""
         self._passing: dict[str, Identity] = {}
         self._unsaved: dict[str, Policy] = {}
         self._news: list[str] = []
@@ -175,18 +181,22 @@ class StoreKeeper:
         return self._memories[network]
 
     def version(self) -> Hashable:
-        """Return the store's, and how often something had to be tried again."""
-        self._attempts += self._saving.due()
-        return self._store.version(), self._attempts
+        """Return the store's, which says nothing of changes by ourselves, and a count of those.
+
+        It is also another one when what the store has refused is to be tried again.
+        """
+        self._count += self._saving.due()
+        decided = sum(memories.decided for memories in self._memories.values())
+        return self._store.version(), self._count + decided
 
     def identity(self, network: str) -> Identity:
         """Return the identity for a network; one that cannot be saved just now is saved later."""
         identities = self._store.identities
-        try:
-            identity = identities.find(network) or identities.find(DEFAULT_NETWORK)
-        except StoreUnavailable as error:
-            self._saving.failed(str(error))
-            raise
+        identity = self._read(
+            self._identities,
+            network,
+            lambda: identities.find(network) or identities.find(DEFAULT_NETWORK),
+        )
         try:
             if identity is None and network in self._passing:
                 identities.unlock()
@@ -199,6 +209,8 @@ class StoreKeeper:
             self._failed(error)
             return self._passing_identity(network)
         self._passing.pop(network, None)
+        version, _ = self._identities[network]
+        self._identities[network] = version, identity
         return identity
 
     def policy(self, network: str) -> Policy:
@@ -210,15 +222,12 @@ class StoreKeeper:
             return self._unsaved[network]
         if network in self._memories and not self._memories[network].known:
             return ALWAYS
-        try:
-            return self._store.policies.get(network) or DEFAULT
-        except StoreUnavailable as error:
-            self._saving.failed(str(error))
-            raise
+        return self._read(self._policies, network, lambda: self._store.policies.get(network)) or DEFAULT
 
     def set_policy(self, network: str, policy: Policy) -> None:
         """Save another one, now or later."""
         self._unsaved[network] = policy
+        self._count += 1
         self._save_policy(network)
 
     def news(self) -> tuple[str, ...]:
@@ -239,7 +248,19 @@ class StoreKeeper:
             self._saving.failed(str(error))
             raise
         del self._unsaved[network]
+        self._policies.pop(network, None)
         self._saving.works()
+
+    def _read(self, known: dict[str, tuple[Hashable, T]], network: str, look: Callable[[], T]) -> T:
+        """Return what the store has, or had if nothing has changed: one that is locked is slow to answer."""
+        version = self._store.version()
+        if network not in known or known[network][0] != version:
+            try:
+                known[network] = (version, look())
+            except StoreUnavailable as error:
+                self._saving.failed(str(error))
+                raise
+        return known[network][1]
 
     def _failed(self, error: StoreUnavailable) -> None:
         self._saving.failed(str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -36,8 +36,14 @@ class Memories(Protocol):
     def known_as(self, fingerprint: Fingerprint, besides: str) -> Mapping[str, Trust]:
         """Return the other nicks under which a key is known, and how far it is trusted there."""
 
-    def reload(self) -> None:
-        """Take in what other programs have changed; StoreError if that cannot be read."""
+    def guarded(self) -> tuple[str, ...]:
+        """Return those to whom nothing may go unencrypted by their own policy."""
+
+    def reload(self, *, own: bool = False) -> None:
+        """Take in what other programs, or other parts of this `own` one, have changed; StoreError."""
+
+    def save(self) -> None:
+        """Save what could not be saved before, if it can be now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +112,15 @@ class RecentMemories:
             if key != besides and memory.knows(fingerprint)
         }
 
-    def reload(self) -> None:
+    def guarded(self) -> tuple[str, ...]:
+        """Return those whose policy requires encryption."""
+        return tuple(key for key, memory in self._all() if memory.policy and memory.policy.require_encryption)
+
+    def reload(self, *, own: bool = False) -> None:
         """Nobody else has these."""
+
+    def save(self) -> None:
+        """They are not to be saved."""
 
     def _all(self) -> Iterator[tuple[str, PeerMemory]]:
         yield from self._decided.items()
@@ -148,20 +161,25 @@ class StoredMemories(RecentMemories):
         self._network = network
         self._saving = saving
         self._unsaved: list[Change] = []
+        self._read: Hashable = None
+        """The version of the store that they were read from."""
         self.known = False
         """Whether they could be read, at any time."""
+        self.decided = 0
+        """How often the user has decided something here, which concerns every host on the network."""
 
     def load(self, key: str) -> PeerMemory:
         """Return what is remembered of somebody."""
-        return super().load(_stored_key(key))
+        return super().load(fold_nick(key))
 
     def store(self, key: str, memory: PeerMemory) -> None:
         """Remember and save this; StoreUnavailable once when saving ceases to work."""
-        change = Change(_stored_key(key), self.load(key), memory)
+        change = Change(fold_nick(key), self.load(key), memory)
         super().store(change.key, memory)
         self._keep(change)
+        self.decided += change.decisive
         if change.decisive or not self._saving.resting:
-            self._save()
+            self.save()
         if self._unsaved and (why := self._saving.untold()):
             raise StoreUnavailable(why)
 
@@ -170,47 +188,28 @@ class StoredMemories(RecentMemories):
         if self._saving.resting:
             return
         try:
-            self._store.contacts.met(self._network, _stored_key(key), fingerprint)
+            self._store.contacts.met(self._network, fold_nick(key), fingerprint)
         except StoreError as error:
             self._saving.failed(str(error))
 
     def known_as(self, fingerprint: Fingerprint, besides: str) -> Mapping[str, Trust]:
         """Return the other nicks under which a key is known."""
-        return super().known_as(fingerprint, _stored_key(besides))
+        return super().known_as(fingerprint, fold_nick(besides))
 
-    def reload(self) -> None:
-        """Read them anew; what was not saved yet is saved, or else stays."""
-        try:
-            if self._unsaved:
-                self._heed(self._store.contacts.memories(self._network))
-                self._save()
-            memories = self._store.contacts.memories(self._network)
-        except StoreError as error:
-            self._saving.failed(str(error))
-            raise
-        self._clear()
-        for key, memory in memories.items():
-            self._put(key, memory)
-        for change in self._unsaved:
-            self._doubt(change.doubted)
-            self._put(change.key, learned(self.load(change.key), change.before, change.after))
-        self.known = True
+    def reload(self, *, own: bool = False) -> None:
+        """Read them anew, if there is anything new; what was not saved yet is saved, or else stays."""
+        version = self._store.version()
+        if own or version != self._read:
+            self._take_in()
+            self._read = version
+            self.decided += own
+        if not self._saving.resting:
+            self.save()
 
-    def _keep(self, change: Change) -> None:
-        """Have a change saved later; one that decides nothing may be given up for others."""
-        for at, earlier in enumerate(self._unsaved):
-            # The last one of a nick only: a later change may build on what this one has brought.
-            if earlier.key == change.key and not earlier.decisive:
-                del self._unsaved[at]
-                change = replace(change, before=earlier.before)
-                break
-        self._unsaved.append(change)
-        if len(self._unsaved) > MAX_MEMORIES:
-            passing = (at for at, kept in enumerate(self._unsaved) if not kept.decisive)
-            if (oldest := next(passing, None)) is not None:
-                del self._unsaved[oldest]
-
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Save what could not be saved before, in its order."""
+        if not self._unsaved:
+            return
         try:
             with self._store.transaction():
                 for change in self._unsaved:
@@ -220,6 +219,33 @@ class StoredMemories(RecentMemories):
         else:
             self._unsaved.clear()
             self._saving.works()
+
+    def _take_in(self) -> None:
+        try:
+            stored = self._store.contacts.memories(self._network)
+        except StoreError as error:
+            self._saving.failed(str(error))
+            raise
+        self._heed(stored)
+        self._clear()
+        for key, memory in stored.items():
+            self._put(key, memory)
+        for change in self._unsaved:
+            self._doubt(change.doubted)
+            self._put(change.key, learned(self.load(change.key), change.before, change.after))
+        self.known = True
+
+    def _keep(self, change: Change) -> None:
+        """Have a change saved later; one that decides nothing may be given up for others."""
+        # Only what is the last of a nick: what was decided later builds on what came before.
+        last = {kept.key: at for at, kept in enumerate(self._unsaved)}
+        own = last.pop(change.key, None)
+        passing = [at for at in last.values() if not self._unsaved[at].decisive]
+        if own is not None and not change.decisive and not self._unsaved[own].decisive:
+            change = replace(change, before=self._unsaved.pop(own).before)
+        elif passing and len(self._unsaved) >= MAX_MEMORIES:
+            del self._unsaved[min(passing)]
+        self._unsaved.append(change)
 
     def _heed(self, stored: Mapping[str, PeerMemory]) -> None:
         """Let a doubt that came up elsewhere count against trust that was not saved yet."""
@@ -237,18 +263,14 @@ class StoredMemories(RecentMemories):
         self._unsaved = [change.without(doubted) for change in self._unsaved]
 
 
-def _stored_key(key: str) -> str:
-    """Return a nick as it is kept; SQLite takes no surrogates, which stand for bytes that are no UTF-8."""
-    return fold_nick(key.encode(errors="backslashreplace").decode())
-
-
 def learned(known: PeerMemory, before: PeerMemory, after: PeerMemory) -> PeerMemory:
     """Return a memory with what has changed in another one."""
     keys = {key.fingerprint: key for key in known.keys}
     for key in after.keys:
         if not before.knows(key.fingerprint):
             keys[key.fingerprint] = keys.pop(key.fingerprint, KnownKey(key.fingerprint))
-        if key.fingerprint in keys and key.trust is not before.trust(key.fingerprint):
+        judged = key.trust is not before.trust(key.fingerprint)
+        if judged and (key.trust is not Trust.NONE or key.fingerprint in keys):
             keys[key.fingerprint] = key
     if after.last != before.last and after.last in keys:
         keys[after.last] = keys.pop(after.last)

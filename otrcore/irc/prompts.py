@@ -30,13 +30,16 @@ class Prompts:
         prompt = self._open[key] = AskSecret(peer, question, by_peer, next(self._numbers))
         return prompt
 
+    def find(self, prompt: AskSecret) -> str | None:
+        """Return the key of a prompt's conversation, None if it is not open."""
+        return next((key for key, asked in self._open.items() if asked.number == prompt.number), None)
+
     def take(self, prompt: AskSecret) -> str | None:
-        """End a prompt that is answered; return the key of its conversation, None if it is not open."""
-        for key, asked in self._open.items():
-            if asked.number == prompt.number:
-                del self._open[key]
-                return key
-        return None
+        """End a prompt that is answered; return as `find` does."""
+        key = self.find(prompt)
+        if key is not None:
+            del self._open[key]
+        return key
 
     def close(self, key: str) -> tuple[CloseSecret, ...]:
         """End the prompt of a conversation, if there is one."""

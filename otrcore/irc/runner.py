@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..errors import OtrcoreError
 from ..model import Fingerprint, MessageState
-from .actions import Action, AskSecret, CloseSecret, Send, ShowMessage, ShowNote, Verdict
+from .actions import Action, AskSecret, CloseSecret, LogOn, Send, ShowMessage, ShowNote, ShowOwn, Verdict
 from .commands import OTR, Table
 from .connection import Connection, IncomingMessage
 from .dial import ServerAddress
@@ -180,7 +180,7 @@ class Runner:
             for action in self._host.shutdown():
                 if isinstance(action, Send):
                     self._connection.send(action.target, action.lines, paced=False)
-                else:
+                elif not isinstance(action, ShowOwn | LogOn):
                     self._show(action)
         self._connection.quit(reason)
 
@@ -236,7 +236,9 @@ class Runner:
 
     def _do(self, actions: Sequence[Action], typed: str | None = None) -> None:
         for action in actions:
-            if not isinstance(action, Send):
+            if isinstance(action, ShowOwn | LogOn):
+                pass  # it stands where it was typed, and there is no log
+            elif not isinstance(action, Send):
                 self._show(action)
             elif not self._connection.send(action.target, action.lines):
                 self._not_sent(action.target, typed, self._hindrance())

@@ -49,6 +49,7 @@ WITH_IO = (
     "otrcore.store",
     "otrcore.irc.connection",
     "otrcore.irc.dial",
+    "otrcore.irc.lanes",
     "otrcore.irc.runner",
     "otrbot",
 )

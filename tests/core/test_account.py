@@ -132,6 +132,7 @@ def test_an_identity_survives_being_stored() -> None:
 def test_renewing_reaches_what_exists_and_what_comes() -> None:
     account = Account(identity("alice"))
     there = account.conversation("bob")
-    assert account.renew(identity("another"), MANUAL) == [(there, [])]
+    account.renew(identity("another"), MANUAL)
+    assert there.renew(identity("another"), MANUAL) == []
     assert (account.identity, account.policy) == (identity("another"), MANUAL)
     assert there.policy == account.conversation("carol").policy == MANUAL

@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 
 from otrcore import HandshakeFailed, MessageState, NotSent, SessionEnded, SessionOpened, UsageError
+from otrcore.account import Account
+from otrcore.conversation import Conversation
 from otrcore.events import Event, HandshakeEnd, MemoryChanged, Received, SmpSucceeded
+from otrcore.identity import Identity
 from otrcore.memory import STRANGER, KnownKey, PeerMemory
 from otrcore.model import Fingerprint, Protection, Trust
 from otrcore.policy import ALWAYS, DEFAULT, MANUAL, NEVER, Policy
@@ -125,11 +128,17 @@ def test_a_policy_that_nobody_can_follow_changes_nothing(running: bool) -> None:
 # ---- renew
 
 
+def renewed(account: Account, identity: Identity, policy: Policy) -> list[tuple[Conversation, list[Event]]]:
+    """Renew an account, and all that is said in it, as a host does."""
+    account.renew(identity, policy)
+    return [(talk, talk.renew(identity, policy)) for talk in account]
+
+
 def test_another_identity_speaks_from_the_next_session_on() -> None:
     pair = secured()
     before = pair.agreed()
     account = pair.accounts["alice"]
-    assert [kinds(events) for _, events in account.renew(identity("another"), account.policy)] == [[]]
+    assert [kinds(events) for _, events in renewed(account, identity("another"), account.policy)] == [[]]
     pair.say("alice", "the same session")
     assert pair.events("bob") == [Received("the same session", Protection.ENCRYPTED)]
     assert pair.agreed().our_fingerprint == before.our_fingerprint == identity("alice").fingerprint
@@ -147,7 +156,7 @@ def test_a_verification_that_is_under_way_goes_on_with_the_key_that_it_began_wit
     pair.do("alice", pair.alice.smp_start("words"))
     pair.settle()
     for side in SIDES:
-        pair.accounts[side].renew(identity(f"another {side}"), BOTH)
+        renewed(pair.accounts[side], identity(f"another {side}"), BOTH)
     pair.do("bob", pair.bob.smp_answer("words"))
     pair.settle()
     for side in SIDES:
@@ -161,7 +170,7 @@ def test_a_start_that_is_under_way_comes_to_an_end(lines: int) -> None:
     pair.do("alice", pair.alice.start())
     for number in range(lines):
         pair.deliver("bob" if number % 2 == 0 else "alice")
-    pair.accounts["alice"].renew(identity("another"), MANUAL)
+    renewed(pair.accounts["alice"], identity("another"), MANUAL)
     pair.settle()
     ours, theirs = pair.agreed().our_fingerprint, pair.bob.info
     assert theirs is not None
@@ -174,7 +183,7 @@ def test_a_policy_of_the_account_holds_where_there_is_no_own_one() -> None:
     account = pair.accounts["alice"]
     own = account.conversation("own", PeerMemory(policy=MANUAL))
     idle = account.conversation("idle")
-    followed = {talk.peer: events for talk, events in account.renew(account.identity, NEVER)}
+    followed = {talk.peer: events for talk, events in renewed(account, account.identity, NEVER)}
     assert SessionEnded(by_peer=False) in followed["bob"]
     assert followed["own"] == followed["idle"] == []
     assert (pair.alice.policy, own.policy, idle.policy) == (NEVER, MANUAL, NEVER)
@@ -184,7 +193,7 @@ def test_a_policy_of_the_account_holds_where_there_is_no_own_one() -> None:
 def test_a_session_under_an_own_policy_goes_on() -> None:
     pair = secured()
     pair.alice.set_policy(MANUAL)
-    assert [events for _, events in pair.accounts["alice"].renew(identity("alice"), NEVER)] == [[]]
+    assert [events for _, events in renewed(pair.accounts["alice"], identity("alice"), NEVER)] == [[]]
     pair.agreed()
     assert pair.alice.recall(replace(pair.alice.memory, policy=None))[-1] == SessionEnded(by_peer=False)
 

@@ -22,9 +22,11 @@ from otrcore.irc.actions import (
     AskSecret,
     CloseSecret,
     Decision,
+    LogOn,
     Send,
     ShowMessage,
     ShowNote,
+    ShowOwn,
     Verdict,
 )
 from otrcore.irc.commands import OTR
@@ -68,6 +70,7 @@ class User:
         self.prompts: list[AskSecret] = []
         """The secrets that the user has been asked for and has not given yet."""
         self.closed: list[CloseSecret] = []
+        self.own: list[ShowOwn] = []
         self.done: list[Action] = []
         """Everything that the host ever asked for."""
         self.decisions: list[Decision] = []
@@ -101,6 +104,10 @@ class User:
             if isinstance(action, Send):
                 for line in action.lines:
                     self.network.put(self, action.target, line, "PRIVMSG")
+            elif isinstance(action, ShowOwn):
+                self.own.append(action)
+            elif isinstance(action, LogOn):
+                raise AssertionError("no host's command asks for that")
             elif isinstance(action, AskSecret):
                 self.prompts.append(action)
             elif isinstance(action, CloseSecret):

@@ -7,14 +7,17 @@ with alice.elsewhere() as store:  # another process, as far as the store can tel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from otrcore.account import Account
 from otrcore.irc.actions import ShowNote
 from otrcore.irc.host import IrcHost
 from otrcore.irc.keeper import Keeper, StoreKeeper
+from otrcore.irc.lanes import Result
 from otrcore.model import Fingerprint, Trust
 from otrcore.policy import DEFAULT
 from otrcore.store.store import Store
@@ -23,6 +26,37 @@ from tests.pair import identity
 
 NETWORK = "testnet"
 HOST = "irc.example"
+
+T = TypeVar("T")
+
+
+class Late:
+    """Lanes in which nothing is done before the test says so."""
+
+    def __init__(self) -> None:
+        self._under_way: deque[Callable[[], None]] = deque()
+
+    @property
+    def under_way(self) -> int:
+        """How many steps are to be done."""
+        return len(self._under_way)
+
+    def run(self, step: Callable[[], T], then: Callable[[Result[T]], None]) -> Result[T] | None:
+        def do() -> None:
+            value = step()
+            then(lambda: value)
+
+        self._under_way.append(do)
+        return None
+
+    def wait(self) -> None:
+        """Do the step that was asked for first."""
+        self._under_way.popleft()()
+
+    def settle(self) -> None:
+        """Do all."""
+        while self._under_way:
+            self.wait()
 
 
 class StoredUser(User):
@@ -74,6 +108,20 @@ class StoredUser(User):
     def store_takes(self) -> None:
         """Let everything be saved again."""
         self.store._database._connection.execute("PRAGMA query_only = OFF")
+
+    @contextmanager
+    def watched(self) -> Iterator[list[str]]:
+        """Fill the list that is returned with what is asked of SQLite, but whether anything has changed."""
+        statements: list[str] = []
+
+        def note(statement: str) -> None:
+            if not statement.startswith("PRAGMA"):
+                statements.append(statement)
+
+        connection = self.store._database._connection
+        connection.set_trace_callback(note)
+        yield statements
+        connection.set_trace_callback(None)
 
     def trust(self, peer: str) -> Trust:
         """How far the key of the running session, else the key that was used last, is trusted."""

@@ -25,7 +25,7 @@ from otrcore.events import (
     SessionOpened,
 )
 from otrcore.irc import host as host_module
-from otrcore.irc.actions import AskSecret, CloseSecret, Send, ShowMessage, ShowNote, Verdict
+from otrcore.irc.actions import Send, ShowMessage, ShowNote, ShowOwn, Verdict
 from otrcore.irc.host import MAX_CONVERSATIONS, IrcHost
 from otrcore.irc.isupport import Features
 from otrcore.model import MessageState, Protection
@@ -343,6 +343,9 @@ def test_nothing_plain_leaves_towards_an_encrypted_or_finished_peer(
                 assert state is MessageState.ENCRYPTED
                 assert action.target == "bob"
                 assert all(ONLY_CIPHERTEXT.fullmatch(line) for line in action.lines)
+            elif isinstance(action, ShowOwn):
+                assert state is MessageState.ENCRYPTED
+                assert action.text in (cleaned, content(cleaned))
             else:
                 assert isinstance(action, ShowNote)
                 assert action.typed is not None, "what was typed stays within reach"
@@ -373,7 +376,8 @@ def test_what_is_typed_while_a_conversation_is_being_set_up_waits_for_it(
     query = alice.host.start("bob")
     (decision,) = alice.host.outgoing("bob", typed)
     assert decision.verdict is Verdict.DROP
-    (told,) = decision.actions
+    own, told = decision.actions
+    assert own == ShowOwn("bob", waiting.removeprefix("/me "), is_action=waiting.startswith("/me "))
     assert isinstance(told, ShowNote)
     assert told.event == Queued(waiting)
     alice.do(query)
@@ -1091,7 +1095,7 @@ def test_any_mixture_of_markers_may_come(marks: str) -> None:
         assert MARK not in shown
         assert TAG_BASE not in shown or decision.verdict is Verdict.REPLACE
     for action in decision.actions:
-        assert not isinstance(action, AskSecret | CloseSecret), "only the user's command asks for a secret"
+        assert isinstance(action, Send | ShowMessage | ShowNote), "only the user's command asks for a secret"
         assert action.lines
 
 

@@ -7,13 +7,13 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 
 from otrcore.errors import StoreError, StoreUnavailable
 from otrcore.events import Queued
 from otrcore.irc.actions import ShowNote, Verdict
+from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
 from otrcore.irc.keeper import NOT_SAVED, PASSING, UNKNOWN, PassingKeeper, StoreKeeper, open_keeper
 from otrcore.irc.memories import MAX_MEMORIES, Change, StoredMemories, learned
@@ -25,7 +25,7 @@ from otrcore.store.contacts import MAX_UNDECIDED
 from otrcore.store.database import FILE_NAME
 from otrcore.store.store import Store
 from tests.irc.network import Network, User
-from tests.irc.stored import NETWORK, StoredUser, fingerprint, join
+from tests.irc.stored import HOST, NETWORK, StoredUser, fingerprint, join
 from tests.pair import Clock
 from tests.store.processes import NOBODY, as_nobody
 
@@ -244,6 +244,14 @@ def test_a_doubt_that_could_not_be_saved_is_not_undone_by_what_others_change(
     assert alice.host.policy("robert") == MANUAL
 
 
+def test_what_the_user_decides_is_worth_a_try_at_once(network: Network, alice: StoredUser, bob: User) -> None:
+    with read_only(alice):
+        network.secure(alice, bob)
+        alice.command("bob", "policy manual")
+    alice.command("bob", "trust")
+    assert alice.saved("bob") == {fingerprint("bob"): Trust.COMPARED}
+
+
 def test_it_is_saved_at_the_end_without_waiting(network: Network, alice: StoredUser, bob: User) -> None:
     with read_only(alice):
         network.secure(alice, bob)
@@ -273,19 +281,21 @@ def test_what_was_decided_on_a_network_is_not_lost_by_a_visit_to_another(
 
 
 def test_a_store_that_is_locked_keeps_a_chat_waiting_seldom(
-    network: Network, alice: StoredUser, bob: User, monkeypatch: pytest.MonkeyPatch
+    network: Network, alice: StoredUser, bob: User
 ) -> None:
     """As long as a store refuses, only what the user decides is worth another try at once."""
     network.secure(alice, bob)
-    monkeypatch.undo()
     with locked_for_all(alice):
         alice.command("bob", "policy manual")
-        begin = perf_counter()
-        for number in range(3):
-            network.join(f"stranger{number}").start("alice")
-            alice.say("bob", TEXT)
-        assert perf_counter() - begin < 0.5, "the time that one attempt takes"
-    assert bob.texts() == [(TEXT, Protection.ENCRYPTED)] * 3
+        alice.say("bob", TEXT)
+        with alice.watched() as statements:
+            for number in range(3):
+                network.join(f"stranger{number}").start("alice")
+                alice.say("bob", TEXT)
+            assert statements == []
+            later(alice)
+            assert statements == ["BEGIN IMMEDIATE"]
+    assert bob.texts() == [(TEXT, Protection.ENCRYPTED)] * 4
 
 
 # ---- when the chat starts
@@ -323,6 +333,17 @@ def test_connecting_while_it_is_in_trouble_lets_nothing_out_that_is_not_allowed(
     assert not network.crossed(TEXT)
 
 
+@pytest.mark.parametrize("trouble", [locked, read_by_another, read_only, full])
+def test_a_liar_is_told_though_it_cannot_be_noted(alice: StoredUser, trouble: Trouble) -> None:
+    """As long as the names of networks can be read."""
+    ours = alice.host.fingerprint
+    with trouble(alice):
+        alice.connect("irc.liar.test")
+        assert alice.host.network == f"{NETWORK}@irc.liar.test"
+        assert alice.host.fingerprint != ours
+        assert any("WARNING: irc.liar.test calls itself" in line for line in alice.told())
+
+
 def test_contacts_alone_that_cannot_be_read_let_nothing_out_either(
     network: Network, alice: StoredUser
 ) -> None:
@@ -333,6 +354,22 @@ def test_contacts_alone_that_cannot_be_read_let_nothing_out_either(
     assert UNKNOWN in alice.told()
     assert PASSING not in alice.told()
     assert alice.say("bob", TEXT)[0].verdict is Verdict.DROP
+    assert not network.crossed(TEXT)
+
+
+def test_policies_alone_that_cannot_be_read_let_nothing_out_either(
+    network: Network, alice: StoredUser
+) -> None:
+    with alice.elsewhere() as store, store.transaction() as connection:
+        connection.execute("ALTER TABLE network_policy RENAME TO hidden")
+    alice.restart()
+    assert UNKNOWN in alice.told()
+    assert PASSING not in alice.told()
+    assert alice.say("bob", TEXT)[0].verdict is Verdict.DROP
+    with alice.elsewhere() as store, store.transaction() as connection:
+        connection.execute("ALTER TABLE hidden RENAME TO network_policy")
+    later(alice)
+    assert alice.host.network_policy == DEFAULT
     assert not network.crossed(TEXT)
 
 
@@ -444,8 +481,16 @@ def test_private_keys_that_are_locked_are_unlocked_before_the_chat(tmp_path: Pat
     assert asked == ["once"]
     with pytest.raises(StoreError, match="passphrase"):
         open_keeper(lambda: Store(tmp_path / "alice", lambda: "another"))
+    stores: list[Store] = []
+
+    def without() -> Store:
+        stores.append(Store(tmp_path / "alice"))
+        return stores[-1]
+
     with pytest.raises(StoreError, match="locked by a passphrase"):
-        open_keeper(lambda: Store(tmp_path / "alice"))
+        open_keeper(without)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        stores[0].identities.rows()
 
 
 def test_a_store_that_can_only_be_read_is_used_so(tmp_path: Path) -> None:
@@ -532,7 +577,7 @@ def test_strangers_push_out_nothing_that_was_decided_and_not_saved(
             assert memories.load("stranger49") == met(51)
             assert len(memories) <= 10 + 3
             assert len(memories._unsaved) <= 10
-    memories.reload()
+    memories.save()
     for nick, memory in (("first", met(1, trust=Trust.COMPARED)), ("last", met(100, trust=Trust.SMP))):
         with alice.elsewhere() as store:
             (contact,) = store.contacts.find(nick, NETWORK)
@@ -580,12 +625,36 @@ def test_two_connections_to_one_network_share_what_is_known(
     network: Network, alice: StoredUser, bob: User
 ) -> None:
     """They have one store, which says of a change of their own that nothing has changed."""
+    other = network.join("alice_")
+    other.host = IrcHost(HOST, alice.keeper, other._sink)
+    other.host.connected("alice_", network.features, other.mask)
     network.secure(alice, bob)
-    account = alice.keeper.account(NETWORK)
-    other = alice.keeper.memories(NETWORK)
+    network.secure(other, bob)
     alice.command("bob", "trust")
-    assert other.load("bob").verified
-    assert account.identity.fingerprint == alice.host.fingerprint
+    other.command("bob", "status")
+    assert any("and verified by comparing fingerprints" in line for line in other.notes())
+    other.command("bob", "distrust")
+    alice.say("bob", TEXT)
+    assert alice.trust("bob") is Trust.NONE
+    assert "The key of bob in this conversation is not verified now" in alice.notes()[-1]
+    other.command("bob", "policy network always")
+    assert alice.say("carol", TEXT)[0].verdict is Verdict.DROP
+    other.command("dave", "policy always")
+    assert alice.host.policy("dave") == ALWAYS
+    assert other.host.fingerprint == alice.host.fingerprint
+
+
+def test_what_this_program_changes_itself_is_taken_in_when_it_says_so(
+    network: Network, alice: StoredUser, bob: User
+) -> None:
+    network.secure(alice, bob)
+    alice.command("bob", "trust")
+    alice.store.contacts.forget(NETWORK, "bob")
+    alice.host.reload()
+    assert alice.trust("bob") is Trust.NONE
+    alice.end("bob")
+    alice.do(alice.host.gone("bob", "quit"))
+    assert alice.host.memory("bob") == STRANGER
 
 
 @pytest.mark.parametrize(
@@ -596,7 +665,13 @@ def test_two_connections_to_one_network_share_what_is_known(
         (met(1), met(1), met(1, trust=Trust.SMP), met(1, trust=Trust.SMP)),
         (met(1, trust=Trust.SMP), met(1), met(1), met(1, trust=Trust.SMP)),
         (met(1, trust=Trust.SMP), met(1, trust=Trust.SMP), met(1), met(1)),
-        (met(2), met(1), met(1, trust=Trust.SMP), met(2)),
+        (
+            met(2),
+            met(1),
+            met(1, trust=Trust.SMP),
+            PeerMemory(met(2).versions, keys(2) + keys(1, trust=Trust.SMP)),
+        ),
+        (met(2), met(1, trust=Trust.SMP), met(1), met(2)),
         (met(1, 2), met(1, 2), met(2, 1), met(2, 1)),
         (met(1, 2, 3), met(1, 2), met(2, 1), met(2, 3, 1)),
         (PeerMemory(policy=ALWAYS), STRANGER, met(1), PeerMemory(frozenset({3}), keys(1), ALWAYS)),
