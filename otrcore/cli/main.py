@@ -15,6 +15,7 @@ import typer
 from ..errors import OtrcoreError
 from . import contacts, keys, networks, tool
 from .doctor.command import doctor
+from .installing import command as installing
 from .process import DataDir, examples, new_app, nick_argument, run, server_argument
 
 app = new_app("Off-the-Record conversations on IRC.", completion=True)
@@ -82,6 +83,8 @@ app.command(
     short_help="Look at what would fail, and what to do about it.",
     epilog=examples("otr doctor", "otr doctor --json"),
 )(doctor)
+app.add_typer(installing.install, name="install")
+app.add_typer(installing.uninstall, name="uninstall")
 app.add_typer(tool.app, name="tool")
 
 

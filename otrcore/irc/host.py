@@ -499,6 +499,11 @@ class IrcHost:
         peer = self._peers[new_key] = self._peers.pop(old_key)
         peer.nick = new
         self._sink_all(self._prompts.move(old_key, new_key, new))
+        if talk in self._turns:
+            # Whatever becomes of the conversation, what waits in it keeps to the policy.
+            known, policy = self._memories.load(new_key), self._memories.load(old_key).policy
+            if known.policy is None and policy is not None:
+                self._sink_all(self._remember(new_key, replace(known, policy=policy)))
         self._sink_all(self.in_turn(new, lambda nick: self._met_under(talk, old), bounded=False))
         return True
 
@@ -552,10 +557,10 @@ class IrcHost:
             return Decision(sender, Verdict.PASS)
         addressed = self._classify(sender, text)
         recipient = addressed.recipients[0] if addressed.recipients else None
-        if recipient is None or recipient.kind is not Target.PERSON:
+        if recipient is None or recipient.kind is not Target.PERSON or addressed.payload is Payload.CTCP:
             return Decision(sender, Verdict.PASS)
         talk = self._find(recipient.key)
-        if talk is not None and talk in self._turns and addressed.payload is not Payload.CTCP:
+        if talk is not None and talk in self._turns:
 
             def hear(nick: str) -> Sequence[Action]:
                 judged = _guarded(nick, "shown", lambda: self._incoming(nick, self._nick, text, command))
@@ -564,8 +569,6 @@ class IrcHost:
             self._behind(talk, hear)
             return Decision(sender, Verdict.DROP)
         requires = self._policy(recipient.key).require_encryption
-        if addressed.payload is Payload.CTCP:
-            return Decision(sender, Verdict.PASS)
         if command != "PRIVMSG" or addressed.payload is Payload.ACTION:
             plain = not requires and (talk is None or talk.state is MessageState.PLAINTEXT)
             return _aside(sender, plain, command, addressed)
@@ -687,6 +690,10 @@ class IrcHost:
 
         def in_turn() -> Sequence[Action]:
             try:
+                # What has come to nothing may have been begun anew, by one of those before this one.
+                now = self._find(self._recipient(peer.nick).key)
+                if now is not None and now in self._turns:
+                    return self._behind(now, job, typed=typed, bounded=False)
                 return job(peer.nick)
             except OtrcoreError as error:
                 return [ShowNote(peer.nick, (str(error),))]

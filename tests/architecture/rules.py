@@ -17,7 +17,7 @@ FACE = "otrcore"
 """The package file, which hands the public names on lazily; it is no layer of its own."""
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("otrcore.cli", "otrbot"),
+    ("otrcore.cli", "otrcore.engine", "otrbot"),
     ("otrcore.irc",),
     ("otrcore.store",),
     ("otrcore.toolkit",),
@@ -36,6 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("otrcore.events", "otrcore.memory", "otrcore.policy"),
     ("otrcore.wire", "otrcore.crypto"),
     ("otrcore.model", "otrcore.errors"),
+    ("otrcore.client",),
 )
 """Top to bottom. A module may import from its own layer and from those below it."""
 
@@ -46,6 +47,8 @@ FAMILIES = ("otrcore.v3", "otrcore.v4")
 WITHOUT_LOGGING = ("otrcore.crypto", "otrcore.v3", "otrcore.v4", "otrcore.smp")
 WITH_IO = (
     "otrcore.cli",
+    "otrcore.client",
+    "otrcore.engine",
     "otrcore.store",
     "otrcore.irc.connection",
     "otrcore.irc.dial",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
+from ..installing import script, weechat_otr
+from ..installing.programs import boxed, libraries, on_path
+from . import scripts
 from .findings import Finding, fine, note, problem, quoted
 from .places import (
-    MAX_ENTRIES,
     entries,
     flatpaks,
     hexchat_folders,
@@ -25,41 +25,41 @@ from .programs import NoVersion, version
 
 PROGRAMS = ("weechat", "weechat-headless", "irssi", "hexchat", "zoitechat", "pidgin")
 
-OUR_SCRIPT = "otr_client.py"
+OUR_SCRIPT = script.NAME
 
-_BOXED = ("/snap/", "/snapd/", "/flatpak/")
-"""In the path of a program with a box of its own, which takes long to start and leaves folders behind."""
-
-_SCRIPT_BYTES = 256 * 1024
+_LIST_BYTES = 256 * 1024
 
 _DEBIAN_PACKAGES = Path("/var/lib/dpkg/info")
 
 
 def installed() -> Iterator[Finding]:
     """Tell which chat clients there are, and of what version."""
-    found = [Path(path) for path in map(shutil.which, PROGRAMS) if path is not None]
+    found = on_path(PROGRAMS)
     with ThreadPoolExecutor(len(PROGRAMS)) as pool:
         told = list(pool.map(_told, found))
-    boxed = [
+    in_boxes = [
         *(fine(f"{path.name}: a Flatpak, {path}") for path in flatpaks()),
         *(fine(f"{path.name}: a Snap, {path}") for path in snaps()),
     ]
     yield from told
-    yield from boxed
-    if not told and not boxed:
+    yield from in_boxes
+    if not told and not in_boxes:
         yield note("No WeeChat, irssi, HexChat, ZoiteChat or Pidgin was found: `otr chat` needs none of them")
 
 
 def otr_in_weechat() -> Iterator[Finding]:
-    """Find other OTR scripts that WeeChat loads when it starts."""
+    """Look at our script in WeeChat, and find others for OTR that it loads when it starts."""
+    yield from scripts.in_weechat()
     for folder in weechat_folders():
         autoload = folder / "python" / "autoload"
-        scripts = [path for path in entries(autoload) if path.suffix == ".py" and "otr" in path.name.lower()]
-        ours = [path for path in scripts if path.name == OUR_SCRIPT]
-        for path in scripts:
+        found = [path for path in entries(autoload) if path.suffix == ".py" and "otr" in path.name.lower()]
+        ours = [path for path in found if path.name == OUR_SCRIPT]
+        for path in found:
             if path not in ours:
-                name = "weechat-otr" if b"potr" in start_of(path, _SCRIPT_BYTES) else "another OTR script"
-                yield _clash(f"WeeChat loads {name} when it starts, {path}", path, beside_ours=bool(ours))
+                theirs = weechat_otr.is_script(path)
+                what = f"WeeChat loads {weechat_otr.TITLE if theirs else 'another OTR script'} when it starts"
+                room = scripts.again(folder, "--replace") if theirs and ours else None
+                yield _clash(f"{what}, {path}", path, beside_ours=bool(ours), room=room)
 
 
 def otr_in_hexchat() -> Iterator[Finding]:
@@ -73,7 +73,7 @@ def otr_in_hexchat() -> Iterator[Finding]:
             if path.suffix in (".so", ".py") and "otr" in path.name.lower()
         ]
         ours = [path for path in addons if path.name == OUR_SCRIPT]
-        for path in [*addons, *_libraries(client, f"{client}/plugins/*otr*.so")]:
+        for path in [*addons, *libraries(client, f"{client}/plugins/*otr*.so")]:
             if path not in ours:
                 what = f"{title} loads another OTR when it starts, {path}"
                 yield _clash(what, path, beside_ours=bool(ours))
@@ -81,22 +81,20 @@ def otr_in_hexchat() -> Iterator[Finding]:
 
 def otr_elsewhere() -> Iterator[Finding]:
     """Tell which OTR irssi and Pidgin have: nothing of ours runs in them, and they talk with us."""
-    modules = _libraries("irssi", "irssi/modules/libotr*.so")
+    modules = libraries("irssi", "irssi/modules/libotr*.so")
     for folder in irssi_folders():
         modules += [path for path in entries(folder / "modules") if _is_module(path, "libotr")]
     yield from (
         fine(f"irssi has OTR of its own, {path}: type  /load otr  in irssi to use it") for path in modules
     )
-    plugins = [*_libraries("pidgin", "pidgin/pidgin-otr.so"), *_libraries("pidgin", "purple-2/pidgin-otr.so")]
+    plugins = [*libraries("pidgin", "pidgin/pidgin-otr.so"), *libraries("pidgin", "purple-2/pidgin-otr.so")]
     for folder in pidgin_folders():
         plugins += [path for path in entries(folder / "plugins") if _is_module(path, "pidgin-otr")]
     yield from (fine(f"Pidgin has OTR of its own, {path}") for path in plugins)
 
 
 def _told(program: Path) -> Finding:
-    # A name in such a folder is a link to a starter, which starts what it was called by.
-    places = (f"{program.parent}/", f"{os.path.realpath(program)}")
-    if program.resolve().name == "snap" or any(box in place for box in _BOXED for place in places):
+    if boxed(program):
         return fine(f"{program.name}: {program}, in a box of its own")
     try:
         return fine(f"{program.name} {version(program)}: {program}")
@@ -104,10 +102,15 @@ def _told(program: Path) -> Finding:
         return note(f"{program.name}: {program}, of unknown version, as {reason}")
 
 
-def _clash(what: str, path: Path, *, beside_ours: bool) -> Finding:
-    """Return a finding about another OTR in a client: two of them would both answer, and encrypt twice."""
+def _clash(what: str, path: Path, *, beside_ours: bool, room: str | None = None) -> Finding:
+    """Return a finding about another OTR in a client: two of them would both answer, and encrypt twice.
+
+    `room` is a command of ours that puts it aside.
+    """
     package = _package(path)
-    if package is not None:
+    if room is not None:
+        mend = f"Run  {room}  to have it put aside."
+    elif package is not None:
         mend = f"Run  sudo apt remove {package}  to make room for otrcore's."
     else:
         sudo = "" if os.access(path.parent, os.W_OK) else "sudo "
@@ -131,22 +134,9 @@ def _package(path: Path) -> str | None:
     if path.name == "otr.so" and path.parent.parent.name == "hexchat":
         line = os.fsencode(path) + b"\n"
         for file in _DEBIAN_PACKAGES.glob("hexchat-otr*.list"):
-            if line in start_of(file, _SCRIPT_BYTES):
+            if line in start_of(file, _LIST_BYTES):
                 return "hexchat-otr"
     return None
-
-
-def _libraries(program: str, pattern: str) -> list[Path]:
-    """Return the libraries of a program, in the folders that belong to where it is installed."""
-    there = shutil.which(program)
-    if there is None:
-        return []
-    prefix = Path(os.path.realpath(there)).parent.parent
-    return sorted(
-        path
-        for above in ("lib*", "lib*/*")  # Debian has a folder for each kind of machine
-        for path in islice(prefix.glob(f"{above}/{pattern}"), MAX_ENTRIES)
-    )
 
 
 def _is_module(path: Path, start: str) -> bool:

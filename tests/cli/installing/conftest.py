@@ -1,0 +1,27 @@
+"""A user for one test."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from otrcore.cli.installing.runtime import Runtime
+from tests.cli.installing.users import User
+from tests.support import require
+
+_trouble = cache(Runtime.trouble)
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+    """Somebody with a real WeeChat who has not started it yet.
+
+    The engine is tried once for all tests.
+    """
+    require("weechat-headless")
+    for name in ("WEECHAT_HOME", "WEECHAT_EXTRA_LIBDIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Runtime, "trouble", _trouble)
+    return User(tmp_path)

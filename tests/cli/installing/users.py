@@ -1,0 +1,112 @@
+"""A user of WeeChat, at home in a folder of a test's, and what lies there."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from tests.cli.managing import Outcome, otr
+
+SCRIPT = "otr_client.py"
+
+WEECHAT_OTR = """# -*- coding: utf-8 -*-
+import weechat
+
+try:
+    import potr
+except ImportError:
+    pass
+
+weechat.register("otr", "nobody", "1.9.2", "GPL3", "Off-the-Record messaging for IRC", "", "")
+"""
+"""Known by the same line as the real one, and able to be loaded without its library."""
+
+WEECHAT_OTR_SETTINGS = """#
+# weechat -- otr.conf
+#
+
+[general]
+debug = off
+hints = on
+defaultkey = ""
+no_send_tag_regex = "^(alis|chanfix|global|.+serv|\\\\*.+)$"
+
+[policy]
+default.allow_v2 = on
+default.require_encryption = off
+"""
+"""As the real one leaves them, in part."""
+
+State = dict[str, tuple[object, ...]]
+
+
+def state(folder: Path) -> State:
+    """Return all that lies below a folder: of each name the kind, rights and contents."""
+    found: State = {}
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            contents: object = os.readlink(path)
+        elif stat.S_ISREG(status.st_mode):
+            contents = path.read_bytes(), status.st_mtime_ns
+        else:
+            contents = None
+        found[str(path.relative_to(folder))] = (stat.filemode(status.st_mode), contents)
+    return found
+
+
+class User:
+    """Somebody whose WeeChat, where nothing says otherwise, has its folders by the XDG specification."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.home.mkdir()
+        self.data = self.home / ".local/share/weechat"
+        self.config = self.home / ".config/weechat"
+        self.changes: dict[str, str] = {}
+
+    @property
+    def python(self) -> Path:
+        return self.data / "python"
+
+    @property
+    def script(self) -> Path:
+        return self.python / SCRIPT
+
+    @property
+    def link(self) -> Path:
+        return self.python / "autoload" / SCRIPT
+
+    def put(self, path: Path, text: str = "") -> Path:
+        """Write a file, and make the folders for it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def autoload(self, name: str) -> Path:
+        """Have WeeChat load a script when it starts, as WeeChat itself does that."""
+        link = self.python / "autoload" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(f"../{name}")
+        return link
+
+    def install(self, *options: str) -> Outcome:
+        """Run `otr install weechat`."""
+        return otr(self.folder, "install", "weechat", *options, changes=self.changes)
+
+    def uninstall(self, *options: str) -> Outcome:
+        """Run `otr uninstall weechat`."""
+        return otr(self.folder, "uninstall", "weechat", *options, changes=self.changes)
+
+    def state(self) -> State:
+        """Return all that lies in the home folder."""
+        return state(self.home)
+
+    def refused(self, *options: str) -> str:
+        """Run `otr install weechat`, which is to be refused and to change nothing; return the sentence."""
+        before = self.state()
+        sentence = self.install(*options).refusal
+        assert self.state() == before
+        return sentence

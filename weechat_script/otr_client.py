@@ -1,0 +1,371 @@
+# SPDX-FileCopyrightText: 2026 the otrcore authors <maintainers@otrcore.example>
+#
+# SPDX-License-Identifier: MIT
+
+"""Off-the-Record messaging (OTR): private conversations that nobody else can read, or prove.
+
+What happens in WeeChat is handed to otrcore, and nothing else is done here.  Keys and cryptography are
+in a process of its own, the engine.  Whatever goes wrong, nothing is sent.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import sys
+from typing import Any, Callable, Iterator, Sequence
+
+import weechat  # type: ignore[import-not-found,unused-ignore]
+
+PYTHON = ""  # `otr install weechat` fills in the Python that runs the engine
+PACKAGES = ""  # `otr install weechat` fills in the folder that has the package otrcore
+
+NAME, VERSION, ABOUT = "otr_client", "0.1", "Off-the-Record messaging: private conversations"
+OLDEST = 0x02090000
+OK, EAT = weechat.WEECHAT_RC_OK, weechat.WEECHAT_RC_OK_EAT
+
+if not weechat.register(NAME, "the otrcore authors", VERSION, "MIT", ABOUT, "unloaded", ""):
+    raise ImportError("WeeChat does not want it")
+if int(weechat.info_get("version_number", "") or 0) < OLDEST:
+    weechat.prnt("", "OTR\tThis WeeChat is too old for OTR: 2.9 is the first that will do.")
+    raise ImportError("WeeChat is too old")
+sys.path.append(PACKAGES or os.environ.get("OTR_CLIENT_PACKAGES", ""))  # last: to take nobody's place
+try:
+    from otrcore.scripts.weechat.screen import Screen, at_once, configure, context
+
+    from otrcore.client.chat import Chat
+except ImportError:
+    weechat.prnt(
+        "", "OTR\tThere is no OTR, as otrcore is not found: run `otr install weechat` in a terminal."
+    )
+    raise
+
+KEPT = "otr_client_kept"  # variable of WeeChat's own buffer, for whoever is loaded next
+OFFER = re.compile(" \t  \t\t\t\t \t \t \t  (?:[ \t]{8})*")  # of OTR, in blanks behind a text
+TO_SOMEBODY = re.compile(
+    r"[^:]*[\s(]([^\s():]+)\)?: "
+)  # how WeeChat shows what it sends, but for conversations
+OLD_HABIT = re.compile(r"/otr\s+(smp|authq?|verify|answer)\s+\S", re.I)  # elsewhere a secret stands there
+
+screen = Screen()
+servers: set[str] = set()
+told: set[str] = set()
+hooks: list[tuple[str, Sequence[str], str]] = []
+
+
+def hook(
+    failed: Any, verb: str = "done", once: bool = False, **where: Sequence[str]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Hook a function, so that what goes wrong in it ends in `failed`, and is told, or told once.
+
+    After an exception, WeeChat would go on as if there were no hook.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        hooks.extend((kind, names, function.__name__) for kind, names in where.items())
+
+        @functools.wraps(function)
+        def guarded(*args: Any) -> Any:
+            try:
+                result = function(*args)
+                if failed == OK and result is None:
+                    return OK
+                if type(result) is type(failed):
+                    return result
+                raise TypeError
+            except BaseException as error:
+                if not (once and function.__name__ in told):
+                    told.add(function.__name__)
+                    why = f"because of an error inside OTR ({type(error).__name__}): please report it."
+                    for buffer in {weechat.current_buffer(), weechat.buffer_search_main()}:
+                        weechat.prnt_date_tags(buffer, 0, "no_log,otr", f"OTR\tNot {verb}, {why}")
+            return failed
+
+        return guarded
+
+    return decorate
+
+
+def entries(name: str, about: str, *fields: str) -> Iterator[list[str]]:
+    """Yield fields of what WeeChat lists; `about` is a pointer for a nicklist, else arguments."""
+    infolist = weechat.infolist_get(name, *((about, "") if name == "nicklist" else ("", about)))
+    while weechat.infolist_next(infolist):
+        yield [weechat.infolist_string(infolist, field) for field in fields]
+    weechat.infolist_free(infolist)
+
+
+def parse(server: str, line: str) -> tuple[str, dict[str, str]]:
+    """Return the tags of a line, as written, and its parts."""
+    parts = weechat.info_get_hashtable("irc_message_parse", {"server": server, "message": line})
+    return f"@{parts['tags']} " if parts["tags"] else "", parts
+
+
+# Messages.
+
+
+@hook("", "sent", modifier=["irc_out1_PRIVMSG", "irc_out1_NOTICE"])
+def outgoing(data: str, modifier: str, server: str, line: str) -> str:
+    if screen.sending and line == screen.sending:
+        return line
+    tags, parts = parse(server, line)
+    command, to = parts["command"].upper(), parts["channel"]
+    # Where a server takes texts of several lines, they come together.
+    judged = [(text, screen.chat.outgoing(server, to, text, command)) for text in parts["text"].split("\n")]
+    if all(decision.verdict == "pass" for _, decision in judged):
+        return line
+    left = [(said.to or to, said.text or text) for text, said in judged if said.verdict != "drop"]
+    return f"{tags}{command} {left[0][0]} :" + "\n".join(text for _, text in left) if left else ""
+
+
+@hook("", "shown", modifier=["irc_in2_PRIVMSG", "irc_in2_NOTICE"])
+def incoming(data: str, modifier: str, server: str, line: str) -> str:
+    if screen.faking:
+        return line
+    tags, parts = parse(server, line)
+    sender, to, command = parts["host"], parts["channel"], parts["command"].upper()
+    screen.receiving = True
+    try:
+        judged = screen.chat.incoming(server, sender, to, parts["text"], command)
+    finally:
+        screen.receiving = False
+        lines = screen.taken(server, sender)
+    if judged.verdict == "replace":
+        lines = [f":{sender} {command} {to} :{judged.text}"]
+    return line if judged.verdict == "pass" else "\n".join(tags + shown for shown in lines)
+
+
+@hook({"tags": "no_log"}, "shown with its tags", once=True)
+def printed(data: str, line: dict[str, str]) -> dict[str, str]:
+    server, peer = context(line["buffer"])
+    tags = line["tags"].split(",")
+    changed = {}
+    if "self_msg" in tags:
+        named = TO_SOMEBODY.match(weechat.string_remove_color(line["message"], ""))
+        to = peer or (named[1] if named else "")
+        if to and not screen.faking and "host_" not in line["tags"] and screen.held(server, to):
+            return {"buffer": ""}  # WeeChat shows what it believes to have sent; what we send, we show
+        changed["message"] = OFFER.sub("", line["message"])
+    if peer and tags[0] != "no_log" and not screen.view(line["buffer"]).logged:
+        changed["tags"] = "no_log," + line["tags"]
+    return changed
+
+
+# The user.
+
+
+@hook(OK)
+def commanded(data: str, buffer: str, typed: str) -> None:
+    server, peer = context(buffer)
+    screen.asked_in = buffer
+    try:
+        screen.chat.command(*((server, peer, typed) if peer else addressed(server, typed)))
+    finally:
+        screen.asked_in = ""
+
+
+def addressed(server: str, typed: str) -> tuple[str, str, str]:
+    """Take NICK [SERVER] out of a command, behind the words that are the command's own."""
+    words, count = typed.split(" "), 1
+    while words[count:] and words[count] in screen.chat.complete(server, "", " ".join(words[: count + 1])):
+        count += 1
+    behind = words[count:]
+    peer = behind.pop(0) if behind else ""
+    if behind and behind[0] in servers:
+        server = behind.pop(0)
+    return server or min(servers, default=""), peer, " ".join(words[:count] + behind)
+
+
+@hook(OK, once=True)
+def completed(data: str, item: str, buffer: str, completion: str) -> None:
+    server, peer = context(buffer)
+    typed = weechat.completion_get_string(completion, "args")
+    words = screen.chat.complete(server, peer, typed)
+    if not peer and " " in typed:
+        words += [
+            *servers,
+            *(nick for kind, nick in entries("nicklist", buffer, "type", "name") if kind == "nick"),
+        ]
+    for word in words:
+        weechat.completion_list_add(completion, word, 0, weechat.WEECHAT_LIST_POS_SORT)
+
+
+def is_command(typed: str) -> bool:
+    word = typed[1:].partition(" ")[0] if typed.startswith("/") else ""
+    return word != "" and [word] in entries("hook", "command", "command")
+
+
+def is_secret(buffer: str, typed: str) -> bool:
+    """Whether what is typed is what a prompt asks for."""
+    return buffer in screen.prompts and not is_command(typed)
+
+
+@hook("", "sent", modifier=["input_text_for_buffer"])
+def typed_in(data: str, modifier: str, buffer: str, typed: str) -> str:
+    if not is_secret(buffer, typed):
+        return typed
+    screen.answered(buffer, typed)
+    return ""
+
+
+@hook(OK, command_run=["/input return"])
+def entered(data: str, buffer: str, pressed: str) -> Any:
+    if buffer not in screen.prompts or weechat.buffer_get_string(buffer, "input"):
+        return OK
+    screen.answered(buffer, "")
+    return EAT
+
+
+@hook("", "remembered", modifier=["history_add"])
+def remembered(data: str, modifier: str, buffer: str, typed: str) -> str:
+    return "" if is_secret(buffer, typed) or OLD_HABIT.match(typed) else typed
+
+
+@hook("", "shown", once=True, modifier=["input_text_display"])
+def input_hidden(data: str, modifier: str, buffer: str, typed: str) -> str:
+    return "*" * len(typed) if is_secret(buffer, typed) else typed
+
+
+@hook("", "shown", once=True, modifier=["input_text_display_with_cursor"])
+def input_marked(data: str, modifier: str, buffer: str, typed: str) -> str:
+    return screen.mark(buffer) + typed
+
+
+@hook("", "shown", once=True)
+def bar_item(data: str, item: str, window: str, buffer: str, extra: Any) -> str:
+    buffer = buffer or weechat.current_buffer()
+    return screen.view(buffer).text if context(buffer)[1] else ""
+
+
+@hook(OK, once=True)
+def redraw(data: str, changed: str) -> None:
+    weechat.bar_item_update("otr")
+
+
+# What else happens.
+
+
+@hook(OK)
+def on_time(number: str, remaining: Any) -> None:
+    screen.from_top(screen.steps.pop(number))
+
+
+@hook(OK, once=True)
+def on_readable(data: str, descriptor: Any) -> None:
+    screen.from_top(screen.chat.on_readable)
+
+
+@hook(OK, signal=["*,irc_raw_in2_376", "*,irc_raw_in2_422"])
+def welcomed(data: str, signal: str, line: str) -> None:
+    introduce(signal.partition(",")[0])
+
+
+def introduce(server: str) -> None:
+    """Tell of a server, or of all, that we are registered with."""
+    fields = "name", "current_address", "nick", "isupport"
+    for name, address, nick, isupport in entries("irc_server", server, *fields):
+        if nick:
+            servers.add(name)
+            screen.chat.connected(name, address, nick, None, isupport.split())
+
+
+@hook(OK, signal=["*,irc_raw_in2_401", "*,irc_raw_in2_quit", "*,irc_raw_in2_nick"])
+def heard(data: str, signal: str, line: str) -> None:
+    """Somebody, perhaps ourselves, has another nick; or is not there any more."""
+    server, _, kind = signal.lower().partition(",irc_raw_in2_")
+    _, parts = parse(server, line)
+    words = parts["arguments"].split(" ", 2)
+    if kind == "401":
+        screen.chat.peer_gone(server, words[1], words[2].lstrip(":"))
+    elif kind == "quit":
+        screen.chat.peer_gone(server, parts["nick"], parts["arguments"].lstrip(":"))
+    else:
+        screen.chat.nick_changed(server, parts["nick"], words[0].lstrip(":"))
+
+
+@hook(OK, signal=["irc_server_disconnected"])
+def disconnected(data: str, signal: str, server: str) -> None:
+    servers.discard(server)
+    screen.chat.disconnected(server)
+
+
+@hook(OK, command_run=["/disconnect*", "/reconnect*"])
+def disconnecting(data: str, buffer: str, typed: str) -> None:
+    words = set(typed.split())
+    end_all(servers if "-all" in words else servers & words or {context(buffer)[0]})
+
+
+def end_all(leaving: set[str]) -> None:
+    """Tell everybody on servers that it is over."""
+    with at_once(leaving):
+        for server, nick in screen.chat.guard.protected():
+            if server in leaving:
+                screen.chat.buffer_closed(server, nick)
+
+
+@hook(OK, signal=["irc_pv_opened"])
+def opened(data: str, signal: str, buffer: str) -> None:
+    screen.draw(*context(buffer))
+
+
+@hook(OK, signal=["buffer_closing"])
+def closing(data: str, signal: str, buffer: str) -> None:
+    screen.prompts.pop(buffer, None)
+    server, peer = context(buffer)
+    if weechat.info_get("weechat_upgrading", "") == "1":
+        return  # it is opened again in a moment
+    if peer:
+        screen.chat.buffer_closed(server, peer)
+    elif weechat.buffer_get_string(buffer, "localvar_type") == "server":
+        end_all({server})
+
+
+@hook(OK, signal=["2000|quit", "2000|upgrade"])
+def leaving(data: str, signal: str, value: str) -> None:
+    keep()
+    if "quit" in (signal, value):
+        with at_once(servers):
+            screen.chat.quit()
+
+
+@hook(OK)
+def unloaded() -> None:
+    keep()
+    if weechat.info_get("weechat_upgrading", "") != "1":
+        screen.chat.unload()
+
+
+def keep() -> None:
+    """Leave what is known of conversations to whoever is loaded next."""
+    for buffer in list(screen.prompts):
+        screen.close_prompt(buffer)
+    kept = json.dumps(screen.chat.guard.kept)
+    weechat.buffer_set(weechat.buffer_search_main(), "localvar_set_" + KEPT, kept)
+
+
+def begin() -> None:
+    """Hook everything, and find or start the engine."""
+    kept = weechat.buffer_get_string(weechat.buffer_search_main(), "localvar_" + KEPT)
+    engine = [PYTHON or os.environ.get("OTR_CLIENT_PYTHON", ""), "-I", "-m", "otrcore.engine"]
+    client = "weechat " + weechat.info_get("version", "")
+    screen.chat = Chat(screen, engine, VERSION, client, json.loads(kept or "{}"))
+    configure()
+    for kind, names, function in hooks:
+        for name in names:
+            getattr(weechat, "hook_" + kind)(name, function, "")
+    weechat.hook_line("", "irc.*", "", "printed", "")
+    weechat.bar_item_new("(extra)otr", "bar_item", "")
+    weechat.hook_completion("otr_words", "words of /otr", "completed", "")
+    usage = (
+        "COMMAND [NICK [SERVER]] [ARGUMENT]",
+        "/otr help lists the commands. In a conversation, leave NICK out.",
+    )
+    weechat.hook_command("otr", ABOUT, *usage, "%(otr_words)|%*", "commanded", "")
+    screen.chat.begin()
+    introduce("")
+    for (name,) in entries("buffer", "irc.*", "full_name"):
+        screen.adopt(weechat.buffer_search("==", name))
+
+
+begin()

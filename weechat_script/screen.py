@@ -1,0 +1,414 @@
+"""What the client of the engine sees of WeeChat, as `otrcore.client.app` has it.
+
+It stands behind the script, which WeeChat loads: WeeChat looks there for the functions that are named
+here, `on_time`, `on_readable` and `redraw`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import deque
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, NamedTuple, Sequence, Tuple
+
+import weechat  # type: ignore[import-not-found,unused-ignore]
+
+from otrcore.client.app import Status
+from otrcore.client.chat import Chat
+from otrcore.client.guard import Held
+
+Key = Tuple[str, str]
+"""A server, and somebody's folded nick."""
+
+OPTIONS = {
+    "look.prefix": ("${color:cyan}OTR", "in front of the lines that OTR has to say"),
+    "look.unexpected": ("[not encrypted] ", "in front of what came readable and should have been encrypted"),
+    "look.input_encrypted": ("${color:green}OTR> ", "input line: what you type leaves encrypted"),
+    "look.input_finished": ("${color:red}not sent> ", "input line: nothing leaves until you choose"),
+    "look.input_secret": ("${color:yellow}secret> ", "input line: what you type is a secret, and unseen"),
+    "look.separator": (", ", "between the parts of the bar item otr"),
+    "look.plaintext": ("OTR: not encrypted", "bar item: others can read what you type"),
+    "look.starting": ("${color:yellow}OTR: starting", "bar item: an encrypted conversation is being set up"),
+    "look.encrypted": ("${color:green}OTR${version}: encrypted", "bar item: what you type leaves encrypted"),
+    "look.finished": ("${color:red}OTR: ended there", "bar item: nothing leaves until you choose"),
+    "look.verified": ("${color:green}verified", "bar item: nobody is in between"),
+    "look.unverified": ("${color:yellow}NOT verified", "bar item: somebody could be in between"),
+    "look.logged": ("${color:yellow}logged", "bar item: WeeChat logs what is said encrypted"),
+    "look.unlogged": ("", "bar item: WeeChat does not log what is said encrypted"),
+    "look.verifying": ("${percent} %", "bar item: how far a verification is"),
+    "color.info": ("${color:default}", "lines of OTR that tell something"),
+    "color.good": ("${color:green}", "lines of OTR that tell something good"),
+    "color.warning": ("${color:lightred}", "lines of OTR that warn"),
+    "log.encrypted": ("off", "on: WeeChat logs what is said encrypted, unless /otr log says otherwise"),
+    "keys.passphrase": ("", "of your private keys, such as ${sec.data.otr}; if empty, you are asked"),
+}
+"""By section and name: value, which WeeChat evaluates, and description."""
+
+PASSPHRASE = 0
+"""Number of the prompt for it."""
+
+LONGEST = 512
+"""Bytes of a line."""
+
+_FROM_SAFE = re.compile(r"\$\{sec\.data\.[^{}]+\}")
+_NO_LINE = re.compile("[\r\n\x00\x01]")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+class Prompt(NamedTuple):
+    """A secret that is asked for in a buffer."""
+
+    number: int
+    server: str
+    peer: str
+    before: str
+    """What stood in the input line."""
+
+
+class View(NamedTuple):
+    """How the conversation of a buffer stands."""
+
+    status: Status
+    logged: bool
+
+    @property
+    def encrypted(self) -> bool:
+        return self.status.state == "encrypted"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What others read of it in the buffer's local variables."""
+        trusted = self.encrypted and self.status.trust != "none"
+        values = {"encrypted": self.encrypted, "authenticated": trusted, "logged": self.logged}
+        version = str(self.status.version or "") if self.encrypted else ""
+        return {**{name: str(value).lower() for name, value in values.items()}, "version": version}
+
+    @property
+    def text(self) -> str:
+        """What the bar item shows."""
+        parts = ["starting" if self.status.starting and not self.encrypted else self.status.state]
+        if self.encrypted:
+            parts.append("unverified" if self.status.trust == "none" else "verified")
+            parts.append("logged" if self.logged else "unlogged")
+            parts += [] if self.status.percent is None else ["verifying"]
+        values = {"version": str(self.status.version or ""), "percent": str(self.status.percent)}
+        shown = [part for part in (option("look." + part, **values) for part in parts) if part]
+        reset = weechat.color("reset")
+        return str((reset + option("look.separator")).join(shown) + reset)
+
+
+def in_order(do: Callable[..., None]) -> Callable[..., None]:
+    """Do this behind what waits."""
+
+    def put(self: Screen, *args: Any) -> None:
+        self.waiting.append((functools.partial(do, self), args))
+        self.go_on()
+
+    return put
+
+
+class Screen:
+    """What is shown and sent, and what is asked for."""
+
+    def __init__(self) -> None:
+        self.chat: Chat
+        self.statuses: dict[Key, Status] = {}
+        self.logs: dict[Key, bool] = {}
+        """Whether the user wants a conversation in the log, or not."""
+        self.unlogged: set[Key] = set()
+        """Of whom something is shown just now that was said encrypted."""
+        self.prompts: dict[str, Prompt] = {}
+        """By buffer."""
+        self.asked_in = ""
+        """The buffer in which the user has given a command that is carried out."""
+        self.sending = ""
+        """The line that is sent just now."""
+        self.faking = self.receiving = self.idle = False
+        """A message is shown by us; WeeChat takes a line in, and waits for us; its main loop has called."""
+        self.waiting: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self.steps: dict[str, Callable[[], None]] = {}
+        self._watching = ""
+        self._passphrase_used = False
+
+    # Lines.
+
+    def send(self, server: str, to: str, line: str, command: str) -> None:
+        raw = f"{command} {to} :{line}"
+        self.sending = raw.rstrip()  # as WeeChat will have it
+        weechat.command(buffer_of(server), f"/quote -server {server} {raw}")
+        self.sending = ""
+        self.chat.mine(server, raw)
+
+    def message(
+        self, server: str, peer: str, mask: str, lines: Sequence[str], how: str, action: bool, notice: bool
+    ) -> None:
+        kind, to = "NOTICE" if notice else "PRIVMSG", weechat.info_get("irc_nick", server)
+        mark = option("look.unexpected") if how == "unexpected" else ""
+        for line in lines:
+            self._put(server, peer, f"{mask} {kind} {to}", mark + line, action, how == "encrypted")
+
+    def own(self, server: str, peer: str, text: str, action: bool, encrypted: bool) -> None:
+        nick, known = weechat.info_get("irc_nick", server), context(buffer_of(server, peer))[1]
+        # To a nick in other letters, WeeChat would rename the buffer.
+        self._put(server, peer, f"{nick} PRIVMSG {known or peer}", text, action, encrypted)
+
+    def _put(self, server: str, peer: str, head: str, text: str, action: bool, encrypted: bool) -> None:
+        """Have WeeChat show a message as if it came from the server, in its turn."""
+        text = _NO_LINE.sub("", text) or " "
+        line = f":{head} :" + (f"\x01ACTION {text}\x01" if action else text)
+        self.waiting.append((self._fake, (server, line, {self.key(server, peer)} if encrypted else set())))
+        self.go_on()
+
+    def _fake(self, server: str, line: str, unlogged: set[Key]) -> None:
+        self.unlogged, self.faking = unlogged, True
+        weechat.command(buffer_of(server), "/server fakerecv " + line)
+        self.unlogged, self.faking = set(), False
+
+    def taken(self, server: str, sender: str) -> list[str]:
+        """Return the messages of a sender that wait in front of all else, as lines of the server."""
+        lines: list[str] = []
+        while self.waiting and self.waiting[0][0] == self._fake:
+            where, line, unlogged = self.waiting[0][1]
+            if where != server or not line.startswith(f":{sender} "):
+                break
+            self.waiting.popleft()
+            self.unlogged |= unlogged
+            lines.append(line)
+        if lines or self.waiting:
+            self.later(0, self.unlogged.clear)  # when the lines are shown
+        return lines
+
+    def go_on(self) -> None:
+        """Do what waits; but while WeeChat takes lines in, it must not be given others."""
+        while self.waiting and not self.receiving:
+            if self.waiting[0][0] == self._fake and not self.idle:
+                self.later(0, lambda: None)
+                return
+            do, args = self.waiting.popleft()
+            do(*args)
+
+    def limit(self, server: str, to: str) -> int | None:
+        head = f"PRIVMSG {to} :"
+        asked = {"server": server, "message": head + "x" * LONGEST}
+        first = weechat.info_get_hashtable("irc_message_split", asked).get("msg1", "")
+        return max(0, len(first) - len(head)) or None
+
+    # What is told, and asked for.
+
+    @in_order
+    def note(
+        self, server: str, peer: str, lines: Sequence[str], level: str, typed: str | None, highlight: bool
+    ) -> None:
+        buffer = self.asked_in if self.asked_in and not peer else buffer_of(server, peer, create=True)
+        notify = (
+            "notify_highlight" if highlight else "notify_private" if level == "warning" else "notify_none"
+        )
+        for line in [*lines, *([] if typed is None else ["  your text: " + typed])]:
+            for place in {buffer} if server else {buffer, weechat.current_buffer()}:
+                tell(place, line, level, notify)
+
+    @in_order
+    def ask(
+        self, server: str, peer: str, number: int, by_peer: bool, question: str | None, lines: Sequence[str]
+    ) -> None:
+        known = option("keys.passphrase") if number == PASSPHRASE else ""
+        if known and not self._passphrase_used:
+            self._passphrase_used = True  # if it is wrong, the user is asked
+            self.later(0, lambda: self.chat.answer(server, peer, number, known))
+            return
+        self._unask(number)
+        buffer = buffer_of(server, peer, create=True)
+        self.close_prompt(buffer)
+        self.prompts[buffer] = Prompt(number, server, peer, weechat.buffer_get_string(buffer, "input"))
+        weechat.buffer_set(buffer, "input", "")
+        for line in lines:
+            tell(buffer, line)
+        if self.asked_in:
+            weechat.buffer_set(buffer, "display", "1")
+
+    @in_order
+    def unask(self, server: str, peer: str, number: int) -> None:
+        self._unask(number)
+
+    def _unask(self, number: int) -> None:
+        for buffer in [buffer for buffer, prompt in self.prompts.items() if prompt.number == number]:
+            self.close_prompt(buffer)
+
+    def answered(self, buffer: str, typed: str) -> None:
+        """The secret was typed that is asked for in a buffer."""
+        prompt = self.prompts[buffer]
+        self.close_prompt(buffer)
+        if _FROM_SAFE.fullmatch(typed):
+            typed = evaluated(typed)
+            if not typed:
+                tell(
+                    buffer,
+                    "There is nothing of that name in WeeChat's safe: /secure lists what is.",
+                    "warning",
+                )
+        self.chat.answer(prompt.server, prompt.peer, prompt.number, typed)
+
+    def close_prompt(self, buffer: str) -> None:
+        """Ask no more in a buffer; what was typed there goes nowhere."""
+        if buffer in self.prompts:
+            weechat.buffer_set(buffer, "input", self.prompts.pop(buffer).before)
+
+    # How conversations stand.
+
+    @in_order
+    def status(self, server: str, peer: str, status: Status) -> None:
+        key = self.key(server, peer)
+        self.statuses[key] = status
+        if status.state != "encrypted":
+            self.logs.pop(key, None)
+        if status.state == "plaintext" and not status.starting:
+            del self.statuses[key]
+        self.draw(server, peer)
+
+    @in_order
+    def log(self, server: str, peer: str, on: bool) -> None:
+        self.logs[self.key(server, peer)] = on
+        self.draw(server, peer)
+
+    @in_order
+    def renamed(self, server: str, old: str, new: str) -> None:
+        before, now = self.key(server, old), self.key(server, new)
+        if before in self.statuses:
+            self.statuses[now] = self.statuses.pop(before)
+        if before in self.logs:
+            self.logs[now] = self.logs.pop(before)
+        self.draw(server, old)
+        self.draw(server, new)
+
+    def key(self, server: str, peer: str) -> Key:
+        return server, self.chat.guard.naming(server).key(peer)
+
+    def held(self, server: str, peer: str) -> bool:
+        """Whether nothing may go to somebody as it is typed."""
+        return self.chat.guard.held(server, peer) not in (None, Held.UNKNOWN)
+
+    def view(self, buffer: str) -> View:
+        """Return how the conversation of a buffer stands."""
+        key = self.key(*context(buffer))
+        status = self.statuses.get(key, Status("plaintext"))
+        encrypted = status.state == "encrypted" or key in self.unlogged
+        return View(status, not encrypted or self.logs.get(key, option("log.encrypted") == "on"))
+
+    def mark(self, buffer: str) -> str:
+        """Return what stands in front of the input line of a buffer."""
+        state = self.view(buffer).status.state if context(buffer)[1] else ""
+        kind = "secret" if buffer in self.prompts else state
+        mark = option("look.input_" + kind) if kind in ("secret", "encrypted", "finished") else ""
+        return mark + str(weechat.color("reset")) if mark else ""
+
+    def adopt(self, buffer: str) -> None:
+        """Go on with a conversation as a script before this one has left it."""
+        server, peer = context(buffer)
+        if peer and weechat.buffer_get_string(buffer, "localvar_otr_encrypted") == "true":
+            self.logs[self.key(server, peer)] = (
+                weechat.buffer_get_string(buffer, "localvar_otr_logged") == "true"
+            )
+        elif peer:
+            self.draw(server, peer)
+
+    def draw(self, server: str, peer: str) -> None:
+        """Bring bars, and what others read, up to date."""
+        buffer = buffer_of(server, peer)
+        if context(buffer)[1]:
+            for name, value in self.view(buffer).variables.items():
+                weechat.buffer_set(buffer, "localvar_set_otr_" + name, value)
+        weechat.bar_item_update("otr")
+        weechat.bar_item_update("input_text")
+
+    # WeeChat's main loop.
+
+    def later(self, seconds: float, step: Callable[[], None]) -> None:
+        number = str(1 + max(map(int, self.steps), default=0))
+        self.steps[number] = step
+        weechat.hook_timer(max(1, int(seconds * 1000)), 0, 1, "on_time", number)
+
+    def watch(self, descriptor: int | None) -> None:
+        if self._watching:
+            weechat.unhook(self._watching)
+        watching = "" if descriptor is None else weechat.hook_fd(descriptor, 1, 0, 0, "on_readable", "")
+        self._watching = watching
+
+    def from_top(self, step: Callable[[], None]) -> None:
+        """Do something that the main loop calls for, and then what had to wait for that."""
+        self.idle = True
+        try:
+            step()
+            self.go_on()
+        finally:
+            self.idle = False
+
+
+def context(buffer: str) -> tuple[str, str]:
+    """Return server and peer of a buffer; neither if it is not of IRC, no peer if it is no conversation."""
+    if weechat.buffer_get_string(buffer, "plugin") != "irc":
+        return "", ""
+    private = weechat.buffer_get_string(buffer, "localvar_type") == "private"
+    peer = weechat.buffer_get_string(buffer, "localvar_channel") if private else ""
+    return weechat.buffer_get_string(buffer, "localvar_server"), peer
+
+
+def buffer_of(server: str, peer: str = "", create: bool = False) -> str:
+    """Return the buffer of a conversation, where there is none that of the server, or WeeChat's own."""
+    around = str((weechat.info_get("irc_buffer", server) if server else "") or weechat.buffer_search_main())
+    found = str(weechat.info_get("irc_buffer", f"{server},{peer}") if peer else "")
+    if found and context(found)[1]:
+        return found
+    if peer and create:
+        weechat.command(around, f"/query -noswitch -server {server} {peer}")
+        return buffer_of(server, peer)
+    return around
+
+
+def tell(buffer: str, line: str, level: str = "info", notify: str = "notify_none") -> None:
+    """Print a line of our own."""
+    said = option("look.prefix") + "\t" + option("color." + level) + _CONTROL.sub(" ", line)
+    weechat.prnt_date_tags(buffer, 0, f"no_log,otr,otr_{level},{notify}", said)
+
+
+def evaluated(text: str, **values: str) -> str:
+    """Return what WeeChat makes of `${...}` in a text."""
+    return str(weechat.string_eval_expression(text, {}, values, {}))
+
+
+def option(name: str, **values: str) -> str:
+    """Return what an option stands for."""
+    return evaluated(weechat.config_string(weechat.config_get("otrcore." + name)), **values)
+
+
+def configure() -> None:
+    """Make the options, and read what the user has set."""
+    file = weechat.config_new("otrcore", "", "")
+    sections: dict[str, str] = {}
+    for full, (value, about) in OPTIONS.items():
+        section, _, name = full.partition(".")
+        if section not in sections:
+            sections[section] = weechat.config_new_section(file, section, 0, 0, *[""] * 10)
+        rest = "", 0, 0, value, value, 0, "", "", "redraw", "", "", ""
+        weechat.config_new_option(file, sections[section], name, "string", about, *rest)
+    weechat.config_read(file)
+
+
+@contextmanager
+def at_once(servers: set[str]) -> Iterator[None]:
+    """Let lines leave without the pauses that spare a server, which is about to be left."""
+    names = [f"irc.server.{server}.anti_flood{more}" for server in servers for more in ("", "_prio_high")]
+    pauses = [pause for pause in map(weechat.config_get, names) if pause]
+    before = [
+        None if weechat.config_option_is_null(pause) else weechat.config_integer(pause) for pause in pauses
+    ]
+    for pause in pauses:
+        weechat.config_option_set(pause, "0", 0)
+    try:
+        yield
+    finally:
+        for pause, value in zip(pauses, before):
+            if value is None:
+                weechat.config_option_set_null(pause, 0)
+            else:
+                weechat.config_option_set(pause, str(value), 0)
