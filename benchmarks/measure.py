@@ -39,7 +39,7 @@ class Result:
 def measure(row: Row, ours: Ours, libotr: Libotr, samples: int = SAMPLES, rounds: int = ROUNDS) -> Result:
     """Take all samples of a row.  Raises WorkNotDone or LibotrFailed."""
     if row.samples is not None:
-        samples, rounds = min(samples, row.samples), 1
+        samples, rounds = min(samples, row.samples), min(rounds, row.rounds)
     our_medians, their_medians = [], []
     for _ in range(rounds):
         our_samples, their_samples = [], []

@@ -31,10 +31,11 @@ def conditions(samples: int, rounds: int) -> str:
     """Return a sentence on how the numbers came about, on what kind of machine, and how busy that is.
 
     Load matters even to CPU time: who shares caches with others takes more of it, and we more than libotr.
+    To the wall clock it is everything: on a busy machine a line waits for its turn.
     """
     return (
-        f"CPU time; medians of {samples} samples taken in turns, best of {rounds} rounds, "
-        "or of few where each needs a fresh process; "
+        f"CPU time, but for rows that name the wall clock; medians of {samples} samples taken in turns, "
+        f"best of {rounds} rounds, or of few where each needs a fresh process; "
         f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}, "
         f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}."
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from . import fresh
+from . import fresh, linked, loading
 from .ours import Ours
 
 
@@ -16,6 +16,7 @@ class Unit(Enum):
     MILLISECONDS = "ms"
     MESSAGES = "messages/s"
     KIBIBYTES = "KiB"
+    MEGABYTES = "MB"
 
     def of(self, sample: float) -> float:
         """Return a sample in this unit."""
@@ -26,6 +27,8 @@ class Unit(Enum):
                 return 1 / sample
             case Unit.KIBIBYTES:
                 return sample / 1024
+            case Unit.MEGABYTES:
+                return sample / 1e6
 
     @property
     def more_is_better(self) -> bool:
@@ -53,10 +56,10 @@ class Row:
     """One line of the table.
 
     `key` is the row's name in the JSON output and to `otrbench`, which has no such row
-    where `in_libotr` is false.  `samples` are taken once, in place of several rounds of
-    many, where each needs a process of its own.  A sample that is over in milliseconds is
-    taken `in_a_row`, before it is the other side's turn: else it would mostly measure how
-    long the processor takes to get used to it.
+    where `in_libotr` is false.  `samples` are taken in each of `rounds`, in place of many,
+    where each needs a process of its own.  A sample that is over in milliseconds is taken
+    `in_a_row`, before it is the other side's turn: else it would mostly measure how long the
+    processor takes to get used to it.
     """
 
     key: str
@@ -66,6 +69,7 @@ class Row:
     goal: Goal | None = None
     in_libotr: bool = True
     samples: int | None = None
+    rounds: int = 1
     in_a_row: int = 1
 
     @property
@@ -117,5 +121,53 @@ ROWS = (
         Goal(200, GoalOf.OURS),
         in_libotr=False,
         samples=9,
+    ),
+    Row(
+        "line_p50",
+        "plain line by the engine, wall clock",
+        Unit.MILLISECONDS,
+        linked.line_p50,
+        Goal(1, GoalOf.OURS),
+        in_libotr=False,
+        samples=1,
+        rounds=3,
+    ),
+    Row(
+        "line_p99",
+        "99th percentile of that, wall clock",
+        Unit.MILLISECONDS,
+        linked.line_p99,
+        Goal(5, GoalOf.OURS),
+        in_libotr=False,
+        samples=1,
+        rounds=3,
+    ),
+    Row(
+        "line_p99_during_smp",
+        "99th percentile during SMP, wall clock",
+        Unit.MILLISECONDS,
+        linked.line_p99_during_smp,
+        Goal(5, GoalOf.OURS),
+        in_libotr=False,
+        samples=1,
+        rounds=3,
+    ),
+    Row(
+        "script_load",
+        "loading WeeChat's script, wall clock",
+        Unit.MILLISECONDS,
+        loading.script_load,
+        Goal(300, GoalOf.OURS),
+        in_libotr=False,
+        samples=3,
+    ),
+    Row(
+        "engine_memory",
+        "memory of an engine",
+        Unit.MEGABYTES,
+        linked.engine_memory,
+        Goal(60, GoalOf.OURS),
+        in_libotr=False,
+        samples=3,
     ),
 )

@@ -15,7 +15,8 @@ import json
 import os
 import re
 import sys
-from typing import Any, Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Callable, Sequence
 
 import weechat  # type: ignore[import-not-found,unused-ignore]
 
@@ -33,7 +34,15 @@ if int(weechat.info_get("version_number", "") or 0) < OLDEST:
     raise ImportError("WeeChat is too old")
 sys.path.append(PACKAGES or os.environ.get("OTR_CLIENT_PACKAGES", ""))  # last: to take nobody's place
 try:
-    from otrcore.scripts.weechat.screen import Screen, at_once, configure, context
+    from otrcore.scripts.weechat.screen import (
+        Screen,
+        at_once,
+        configure,
+        context,
+        entries,
+        make_policy,
+        policies,
+    )
 
     from otrcore.client.chat import Chat
 except ImportError:
@@ -44,10 +53,10 @@ except ImportError:
 
 KEPT = "otr_client_kept"  # variable of WeeChat's own buffer, for whoever is loaded next
 OFFER = re.compile(" \t  \t\t\t\t \t \t \t  (?:[ \t]{8})*")  # of OTR, in blanks behind a text
-TO_SOMEBODY = re.compile(
-    r"[^:]*[\s(]([^\s():]+)\)?: "
-)  # how WeeChat shows what it sends, but for conversations
-OLD_HABIT = re.compile(r"/otr\s+(smp|authq?|verify|answer)\s+\S", re.I)  # elsewhere a secret stands there
+TO_SOMEBODY = re.compile(r"[^:]*[\s(]([^\s():]+)\)?: ")  # how WeeChat shows what it sends, without a buffer
+OLD_HABIT = re.compile(
+    r"/otr\s+(smp\s+\S+|authq?|verify|answer)\s+\S", re.I
+)  # elsewhere a secret stands there
 
 screen = Screen()
 servers: set[str] = set()
@@ -88,14 +97,6 @@ def hook(
     return decorate
 
 
-def entries(name: str, about: str, *fields: str) -> Iterator[list[str]]:
-    """Yield fields of what WeeChat lists; `about` is a pointer for a nicklist, else arguments."""
-    infolist = weechat.infolist_get(name, *((about, "") if name == "nicklist" else ("", about)))
-    while weechat.infolist_next(infolist):
-        yield [weechat.infolist_string(infolist, field) for field in fields]
-    weechat.infolist_free(infolist)
-
-
 def parse(server: str, line: str) -> tuple[str, dict[str, str]]:
     """Return the tags of a line, as written, and its parts."""
     parts = weechat.info_get_hashtable("irc_message_parse", {"server": server, "message": line})
@@ -130,10 +131,12 @@ def incoming(data: str, modifier: str, server: str, line: str) -> str:
         judged = screen.chat.incoming(server, sender, to, parts["text"], command)
     finally:
         screen.receiving = False
-        lines = screen.taken(server, sender)
+        first = screen.taken(server, sender)
+    if judged.verdict == "pass":
+        return line
     if judged.verdict == "replace":
-        lines = [f":{sender} {command} {to} :{judged.text}"]
-    return line if judged.verdict == "pass" else "\n".join(tags + shown for shown in lines)
+        first = f":{sender} {command} {to} :{judged.text}"
+    return tags + first if first else ""
 
 
 @hook({"tags": "no_log"}, "shown with its tags", once=True)
@@ -142,8 +145,9 @@ def printed(data: str, line: dict[str, str]) -> dict[str, str]:
     tags = line["tags"].split(",")
     changed = {}
     if "self_msg" in tags:
-        named = TO_SOMEBODY.match(weechat.string_remove_color(line["message"], ""))
-        to = peer or (named[1] if named else "")
+        elsewhere = weechat.buffer_get_string(line["buffer"], "localvar_type") == "server"
+        named = TO_SOMEBODY.match(weechat.string_remove_color(line["message"], "")) if elsewhere else None
+        to = named[1] if named else peer
         if to and not screen.faking and "host_" not in line["tags"] and screen.held(server, to):
             return {"buffer": ""}  # WeeChat shows what it believes to have sent; what we send, we show
         changed["message"] = OFFER.sub("", line["message"])
@@ -160,21 +164,9 @@ def commanded(data: str, buffer: str, typed: str) -> None:
     server, peer = context(buffer)
     screen.asked_in = buffer
     try:
-        screen.chat.command(*((server, peer, typed) if peer else addressed(server, typed)))
+        screen.chat.command(server, peer, typed)
     finally:
         screen.asked_in = ""
-
-
-def addressed(server: str, typed: str) -> tuple[str, str, str]:
-    """Take NICK [SERVER] out of a command, behind the words that are the command's own."""
-    words, count = typed.split(" "), 1
-    while words[count:] and words[count] in screen.chat.complete(server, "", " ".join(words[: count + 1])):
-        count += 1
-    behind = words[count:]
-    peer = behind.pop(0) if behind else ""
-    if behind and behind[0] in servers:
-        server = behind.pop(0)
-    return server or min(servers, default=""), peer, " ".join(words[:count] + behind)
 
 
 @hook(OK, once=True)
@@ -183,10 +175,7 @@ def completed(data: str, item: str, buffer: str, completion: str) -> None:
     typed = weechat.completion_get_string(completion, "args")
     words = screen.chat.complete(server, peer, typed)
     if not peer and " " in typed:
-        words += [
-            *servers,
-            *(nick for kind, nick in entries("nicklist", buffer, "type", "name") if kind == "nick"),
-        ]
+        words += [nick for kind, nick in entries("nicklist", buffer, "type", "name") if kind == "nick"]
     for word in words:
         weechat.completion_list_add(completion, word, 0, weechat.WEECHAT_LIST_POS_SORT)
 
@@ -238,9 +227,21 @@ def bar_item(data: str, item: str, window: str, buffer: str, extra: Any) -> str:
     return screen.view(buffer).text if context(buffer)[1] else ""
 
 
-@hook(OK, once=True)
-def redraw(data: str, changed: str) -> None:
+@hook(OK, once=True, signal=["buffer_switch", "window_switch"])
+def redraw(data: str, changed: str, value: str = "") -> None:
     weechat.bar_item_update("otr")
+
+
+@hook(weechat.WEECHAT_CONFIG_OPTION_SET_ERROR)
+def policy_made(data: str, file: str, section: str, name: str, value: str) -> Any:
+    make_policy(file, section, name, value)
+    screen.chat.settings(policies=list(policies()))
+    return weechat.WEECHAT_CONFIG_OPTION_SET_OK_SAME_VALUE
+
+
+@hook(OK)
+def policy_changed(data: str, changed: str) -> None:
+    screen.chat.settings(policies=list(policies()))
 
 
 # What else happens.
@@ -265,7 +266,7 @@ def introduce(server: str) -> None:
     """Tell of a server, or of all, that we are registered with."""
     fields = "name", "current_address", "nick", "isupport"
     for name, address, nick, isupport in entries("irc_server", server, *fields):
-        if nick:
+        if nick and (server or isupport):  # else it is being connected
             servers.add(name)
             screen.chat.connected(name, address, nick, None, isupport.split())
 
@@ -273,12 +274,12 @@ def introduce(server: str) -> None:
 @hook(OK, signal=["*,irc_raw_in2_401", "*,irc_raw_in2_quit", "*,irc_raw_in2_nick"])
 def heard(data: str, signal: str, line: str) -> None:
     """Somebody, perhaps ourselves, has another nick; or is not there any more."""
-    server, _, kind = signal.lower().partition(",irc_raw_in2_")
+    server, _, kind = signal.partition(",irc_raw_in2_")
     _, parts = parse(server, line)
     words = parts["arguments"].split(" ", 2)
     if kind == "401":
         screen.chat.peer_gone(server, words[1], words[2].lstrip(":"))
-    elif kind == "quit":
+    elif kind.lower() == "quit":
         screen.chat.peer_gone(server, parts["nick"], parts["arguments"].lstrip(":"))
     else:
         screen.chat.nick_changed(server, parts["nick"], words[0].lstrip(":"))
@@ -336,20 +337,31 @@ def unloaded() -> None:
         screen.chat.unload()
 
 
+def kept() -> dict[str, Any]:
+    """Return what a script before this one has left."""
+    with suppress(ValueError):
+        found = json.loads(weechat.buffer_get_string(weechat.buffer_search_main(), "localvar_" + KEPT))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
 def keep() -> None:
     """Leave what is known of conversations to whoever is loaded next."""
     for buffer in list(screen.prompts):
         screen.close_prompt(buffer)
-    kept = json.dumps(screen.chat.guard.kept)
-    weechat.buffer_set(weechat.buffer_search_main(), "localvar_set_" + KEPT, kept)
+    known = json.dumps(screen.chat.guard.kept)
+    weechat.buffer_set(weechat.buffer_search_main(), "localvar_set_" + KEPT, known)
 
 
 def begin() -> None:
     """Hook everything, and find or start the engine."""
-    kept = weechat.buffer_get_string(weechat.buffer_search_main(), "localvar_" + KEPT)
+    if ["otr"] in entries("python_script", "", "name"):
+        weechat.prnt(
+            "", "OTR\tweechat-otr (otr.py) is loaded too: /python unload otr, or neither of the two works."
+        )
     engine = [PYTHON or os.environ.get("OTR_CLIENT_PYTHON", ""), "-I", "-m", "otrcore.engine"]
     client = "weechat " + weechat.info_get("version", "")
-    screen.chat = Chat(screen, engine, VERSION, client, json.loads(kept or "{}"))
+    screen.chat = Chat(screen, engine, VERSION, client, kept())
     configure()
     for kind, names, function in hooks:
         for name in names:

@@ -129,16 +129,18 @@ class Screen:
         self.waiting: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self.steps: dict[str, Callable[[], None]] = {}
         self._watching = ""
-        self._passphrase_used = False
+        self._unlocking = self._unlocked = False
 
     # Lines.
 
     def send(self, server: str, to: str, line: str, command: str) -> None:
         raw = f"{command} {to} :{line}"
         self.sending = raw.rstrip()  # as WeeChat will have it
-        weechat.command(buffer_of(server), f"/quote -server {server} {raw}")
-        self.sending = ""
-        self.chat.mine(server, raw)
+        try:
+            weechat.command(buffer_of(server), f"/quote -server {server} {raw}")
+        finally:
+            self.sending = ""
+            self.chat.mine(server, raw)
 
     def message(
         self, server: str, peer: str, mask: str, lines: Sequence[str], how: str, action: bool, notice: bool
@@ -155,29 +157,29 @@ class Screen:
 
     def _put(self, server: str, peer: str, head: str, text: str, action: bool, encrypted: bool) -> None:
         """Have WeeChat show a message as if it came from the server, in its turn."""
-        text = _NO_LINE.sub("", text) or " "
+        text = _NO_LINE.sub("", text).encode("utf-8", "replace").decode() or " "
         line = f":{head} :" + (f"\x01ACTION {text}\x01" if action else text)
         self.waiting.append((self._fake, (server, line, {self.key(server, peer)} if encrypted else set())))
         self.go_on()
 
     def _fake(self, server: str, line: str, unlogged: set[Key]) -> None:
         self.unlogged, self.faking = unlogged, True
-        weechat.command(buffer_of(server), "/server fakerecv " + line)
-        self.unlogged, self.faking = set(), False
+        try:
+            weechat.command(buffer_of(server), "/server fakerecv " + line)
+        finally:
+            self.unlogged, self.faking = set(), False
 
-    def taken(self, server: str, sender: str) -> list[str]:
-        """Return the messages of a sender that wait in front of all else, as lines of the server."""
-        lines: list[str] = []
-        while self.waiting and self.waiting[0][0] == self._fake:
-            where, line, unlogged = self.waiting[0][1]
-            if where != server or not line.startswith(f":{sender} "):
-                break
-            self.waiting.popleft()
-            self.unlogged |= unlogged
-            lines.append(line)
-        if lines or self.waiting:
-            self.later(0, self.unlogged.clear)  # when the lines are shown
-        return lines
+    def taken(self, server: str, sender: str) -> str:
+        """Return the message that waits in front of all else, if it is the sender's, as a raw line."""
+        line = ""
+        if self.waiting and self.waiting[0][0] == self._fake:
+            where, first, keys = self.waiting[0][1]
+            if where == server and first.startswith(f":{sender} "):
+                line, self.unlogged = first, self.unlogged | keys
+                self.waiting.popleft()
+        if line or self.waiting:
+            self.later(0, self.unlogged.clear)  # when the line is shown
+        return line
 
     def go_on(self) -> None:
         """Do what waits; but while WeeChat takes lines in, it must not be given others."""
@@ -213,9 +215,10 @@ class Screen:
         self, server: str, peer: str, number: int, by_peer: bool, question: str | None, lines: Sequence[str]
     ) -> None:
         known = option("keys.passphrase") if number == PASSPHRASE else ""
-        if known and not self._passphrase_used:
-            self._passphrase_used = True  # if it is wrong, the user is asked
-            self.later(0, lambda: self.chat.answer(server, peer, number, known))
+        if known and not self._unlocked:
+            if not self._unlocking:
+                self._unlocking = True
+                self.later(0, lambda: self._unlock(server, peer, known))
             return
         self._unask(number)
         buffer = buffer_of(server, peer, create=True)
@@ -226,6 +229,11 @@ class Screen:
             tell(buffer, line)
         if self.asked_in:
             weechat.buffer_set(buffer, "display", "1")
+
+    def _unlock(self, server: str, peer: str, passphrase: str) -> None:
+        """Answer once what the user need not be asked; if that was wrong, the user is."""
+        self._unlocked = True
+        self.chat.answer(server, peer, PASSPHRASE, passphrase)
 
     @in_order
     def unask(self, server: str, peer: str, number: int) -> None:
@@ -367,7 +375,8 @@ def buffer_of(server: str, peer: str = "", create: bool = False) -> str:
 
 def tell(buffer: str, line: str, level: str = "info", notify: str = "notify_none") -> None:
     """Print a line of our own."""
-    said = option("look.prefix") + "\t" + option("color." + level) + _CONTROL.sub(" ", line)
+    text = _CONTROL.sub(" ", line).encode("utf-8", "replace").decode()
+    said = option("look.prefix") + "\t" + option("color." + level) + text
     weechat.prnt_date_tags(buffer, 0, f"no_log,otr,otr_{level},{notify}", said)
 
 
@@ -389,9 +398,39 @@ def configure() -> None:
         section, _, name = full.partition(".")
         if section not in sections:
             sections[section] = weechat.config_new_section(file, section, 0, 0, *[""] * 10)
-        rest = "", 0, 0, value, value, 0, "", "", "redraw", "", "", ""
-        weechat.config_new_option(file, sections[section], name, "string", about, *rest)
+        _make(file, sections[section], name, about, value, value, "redraw")
+    weechat.config_new_section(file, "policy", 1, 1, *[""] * 6, "policy_made", "", "", "")
     weechat.config_read(file)
+
+
+def make_policy(file: str, section: str, name: str, value: str) -> None:
+    """Make an option that the user has thought of: otrcore.policy.default, .SERVER or .SERVER.NICK."""
+    about = "policy for one person, or for everybody on a server, or everywhere: a word of /otr policy"
+    _make(file, section, name, about, "default", value, "policy_changed")
+
+
+def policies() -> Iterator[dict[str, Any]]:
+    """Yield the policies that the user has set."""
+    for name, value in entries("option", "otrcore.policy.*", "option_name", "value"):
+        server, _, peer = name.rpartition(".")
+        if any(entries("irc_server", name, "name")):  # whose name may have dots in it, too
+            server, peer = name, ""
+        elif not server:
+            server, peer = ("" if name == "default" else name), ""
+        yield {"server": server or None, "peer": peer or None, "name": "policy", "value": value}
+
+
+def _make(file: str, section: str, name: str, about: str, usual: str, value: str, changed: str) -> None:
+    kind = name, "string", about, "", 0, 0, usual, value, 0
+    weechat.config_new_option(file, section, *kind, "", "", changed, "", changed, "")
+
+
+def entries(name: str, about: str, *fields: str) -> Iterator[list[str]]:
+    """Yield fields of what WeeChat lists; `about` is a pointer for a nicklist, else arguments."""
+    infolist = weechat.infolist_get(name, *((about, "") if name == "nicklist" else ("", about)))
+    while weechat.infolist_next(infolist):
+        yield [weechat.infolist_string(infolist, field) for field in fields]
+    weechat.infolist_free(infolist)
 
 
 @contextmanager

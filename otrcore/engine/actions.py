@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..events import SessionOpened, SmpAsked, SmpSucceeded
+from ..events import HandshakeStep, SessionOpened, SmpAsked, SmpSucceeded
 from ..irc import texts
 from ..irc.actions import Action, AskSecret, CloseSecret, LogOn, Send, ShowMessage, ShowNote, ShowOwn
 from ..model import Protection, Trust
@@ -21,6 +21,8 @@ _LOUD = ("WARNING", "NOT ", "Not sent")
 def frames(server: str, actions: Iterable[Action], masks: Mapping[str, str]) -> Iterator[Frame]:
     """Return actions of a server's host; `masks` are nick!user@host of people, by their nicks as seen."""
     for action in actions:
+        if isinstance(action, ShowNote) and isinstance(action.event, HandshakeStep):
+            continue  # for who wants to see how it works; in a chat it is in the way
         yield {"server": server, **_frame(action, masks)}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from importlib.metadata import version
 from typing import NamedTuple
 
 from ..errors import UsageError
-from ..irc.actions import Action, LogOn, ShowNote
+from ..irc.actions import Action, LogOn, Send, ShowNote
 from ..irc.commands import COMMANDS, Command, Table
 from ..irc.host import IrcHost
 from ..model import Trust
@@ -114,13 +115,24 @@ class Desk:
         return [ShowNote(nick, ("/otr restart takes nothing behind it.",))]
 
 
+def _start(host: IrcHost, nick: str, argument: str) -> list[Action]:
+    """Ask for an encrypted conversation, and say so: the answer may take a while on a slow server."""
+    actions = host.start(nick)
+    if any(isinstance(action, Send) for action in actions):
+        actions.append(ShowNote(nick, (f"Asking {nick} for an encrypted conversation.",)))
+    return actions
+
+
 class Commands:
     """The table, and how a command is addressed outside a conversation: /otr COMMAND NICK [SERVER]."""
 
     def __init__(self, desk: Desk) -> None:
         self.table = Table(
             (
-                *COMMANDS,
+                *(
+                    replace(command, run=_start) if command.name == "start" else command
+                    for command in COMMANDS
+                ),
                 Command("fingerprints", "list the keys of the other", desk.fingerprints),
                 Command("forget", "forget the other, with all keys", desk.forget),
                 Command("keys", "list your own keys", desk.keys),

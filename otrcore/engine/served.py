@@ -118,6 +118,10 @@ class Served:
         moved, replaced = (self._statuses.pop(host.key(nick), None) for nick in (old, new))
         if moved is not None and replaced is None:  # of two, the client has to hear how it stands
             self._statuses[host.key(new)] = {**moved, "peer": new}
+        percent = self._progress.pop(host.key(old), None)
+        self._progress.pop(host.key(new), None)
+        if percent is not None:
+            self._progress[host.key(new)] = percent
 
     def frames(self, done: Iterable[Action]) -> list[Frame]:
         """Return actions as the link carries them."""
@@ -183,8 +187,6 @@ class Served:
         return host.busy(nick) or (status is not None and _more_than_plain(status))
 
     def _status(self, view: Overview) -> Frame:
-        if view.state is not MessageState.ENCRYPTED:
-            self._progress.pop(view.key, None)
         return {
             "a": "status",
             "server": self.name,

@@ -149,16 +149,11 @@ class Servers:
         name, nick = request.text("server"), request.text("nick")
         features = Features().updated(request.texts("isupport"))
         address, mask = request.text("host"), request.optional_text("mask")
-        known = name in self._servers
-        served = self._servers[name] if known else self._new(name)
+        served = self._servers.get(name) or self._new(name)
         try:
             served.connect(nick, features, mask, address)
         except Locked:
             return {"actions": [_unlock_prompt()]}
-        except BaseException:
-            if not known:
-                del self._servers[name]
-            raise
         return {**served.introduction(), "actions": self._apply(served)}
 
     def _mask(self, request: Request) -> Frame:

@@ -6,7 +6,10 @@ client should neither freeze nor keep other people waiting.
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as TakesLong
@@ -15,8 +18,11 @@ from typing import Any, Protocol, TypeVar
 
 import gmpy2
 
-PATIENCE = 0.010
+PATIENCE = 0.003
 """Seconds for which a step is waited for; what takes longer comes later."""
+
+NICENESS = 10
+"""Of the threads: who waits for a key exchange waits long enough not to notice."""
 
 WORKERS = 2
 """Steps at once; more would only share the machine with the chat client."""
@@ -59,8 +65,7 @@ class Threads:
     def __init__(self, patience: float = PATIENCE) -> None:
         """`patience` is the number of seconds for which `run` waits."""
         self._patience = patience
-        # Without this, arithmetic would hold the interpreter's lock, and nothing else would go on.
-        self._executor = ThreadPoolExecutor(WORKERS, "otrcore-lane", _release_lock_in_powers)
+        self._executor = ThreadPoolExecutor(WORKERS, "otrcore-lane", _stand_back)
         self._reading, self._writing = socket.socketpair()
         self._reading.setblocking(False)
         self._writing.setblocking(False)
@@ -111,5 +116,9 @@ class Threads:
             self._writing.send(b"\0")
 
 
-def _release_lock_in_powers() -> None:
+def _stand_back() -> None:
+    """Let this thread's arithmetic keep neither the interpreter nor the processor from the other threads."""
     gmpy2.get_context().allow_release_gil = True
+    if sys.platform == "linux":  # elsewhere this number would be a process's
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -25,6 +25,11 @@ UNITS = {
     "receive": "messages/s",
     "memory_per_conversation": "KiB",
     "first_handshake": "ms",
+    "line_p50": "ms",
+    "line_p99": "ms",
+    "line_p99_during_smp": "ms",
+    "script_load": "ms",
+    "engine_memory": "MB",
 }
 GOALS = {
     "ake": (0.35, "ratio"),
@@ -35,8 +40,14 @@ GOALS = {
     "receive": (30_000, "ours"),
     "memory_per_conversation": (20, "ours"),
     "first_handshake": (200, "ours"),
+    "line_p50": (1, "ours"),
+    "line_p99": (5, "ours"),
+    "line_p99_during_smp": (5, "ours"),
+    "script_load": (300, "ours"),
+    "engine_memory": (60, "ours"),
 }
-OURS_ALONE = {"memory_per_conversation", "first_handshake"}
+LINKED = {"line_p50", "line_p99", "line_p99_during_smp", "script_load", "engine_memory"}
+OURS_ALONE = {"memory_per_conversation", "first_handshake", *LINKED}
 
 
 def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -66,6 +77,7 @@ def result(modules: dict[str, ModuleType], key: str, ours: float, libotr: float 
 
 def test_every_row_runs_and_the_json_is_whole() -> None:
     require(str(OTRBENCH))
+    require("weechat-headless")
     done = benchmarks("--json", "--samples", "1", "--rounds", "1")
     rows = json.loads(done.stdout)
     assert {key: row["unit"] for key, row in rows.items()} == UNITS
@@ -120,6 +132,9 @@ def test_an_unknown_row_is_wrong_use() -> None:
         ("memory_per_conversation", 20.1, None, "memory_per_conversation is at 20.1 KiB, not <= 20."),
         ("first_handshake", 200.0, None, None),
         ("first_handshake", 201.0, None, "first_handshake is at 201 ms, not <= 200."),
+        ("line_p99_during_smp", 5.0, None, None),
+        ("line_p99_during_smp", 5.5, None, "line_p99_during_smp is at 5.5 ms, not <= 5."),
+        ("engine_memory", 60.5, None, "engine_memory is at 60.5 MB, not <= 60."),
     ],
 )
 def test_a_goal_bounds_what_is_used_up_from_above_and_rates_from_below(
@@ -162,6 +177,7 @@ def test_units(modules: dict[str, ModuleType]) -> None:
     assert unit.MILLISECONDS.of(0.25) == 250
     assert unit.MESSAGES.of(0.25) == 4
     assert unit.KIBIBYTES.of(5120) == 5
+    assert unit.MEGABYTES.of(5e6) == 5
 
 
 def test_the_best_median_counts(modules: dict[str, ModuleType]) -> None:
@@ -199,6 +215,17 @@ def test_what_needs_fresh_processes_has_its_own_number_of_samples(modules: dict[
     taken.clear()
     modules["measure"].measure(row, None, None, samples=2, rounds=3)
     assert len(taken) == 2
+
+
+def test_in_wall_clock_time_the_best_sample_counts(modules: dict[str, ModuleType]) -> None:
+    rows, taken = modules["rows"], iter([0.004, 0.002, 0.003, 0.001])
+    clocks = [row for row in rows.ROWS if "wall clock" in row.what]
+    assert {row.key for row in clocks} == LINKED - {"engine_memory"}
+    row = rows.Row(
+        "row", "what", rows.Unit.MILLISECONDS, lambda _: next(taken), in_libotr=False, samples=1, rounds=3
+    )
+    assert modules["measure"].measure(row, None, None, samples=31, rounds=3).ours == 2
+    assert modules["measure"].measure(row, None, None, samples=31, rounds=1).ours == 1
 
 
 @pytest.mark.parametrize(

@@ -177,12 +177,13 @@ def test_a_buffer_is_closed(tmp_path: Path, server: Ngircd, running: ExitStack) 
 def test_leaving_a_server(tmp_path: Path, server: Ngircd, running: ExitStack, way: str) -> None:
     """With the pauses between lines that WeeChat makes, as it is installed."""
     pauses = {"irc.server_default.anti_flood_prio_high": "2", "irc.server_default.anti_flood": "2000"}
-    alice, bob, carol = start(running, tmp_path, server.port, "alice", "bob", "carol")
+    delay = {"irc.server_default.autoreconnect_delay": "1"}
+    alice, bob, carol = start(running, tmp_path, server.port, "alice", "bob", "carol", settings=delay)
     secure(alice, bob)
     secure(alice, carol)
     for option, value in pauses.items():
         alice.command(f"/mute /set {option} {value}")
-    talk_both_ways(alice, bob)
+    talk(alice, bob, canary())
     if way == "/quit":
         alice.quit()
     else:
@@ -194,6 +195,8 @@ def test_leaving_a_server(tmp_path: Path, server: Ngircd, running: ExitStack, wa
     wait_note(bob, "alice", f"your text: {text}")
     assert not readable([bob], text)
     if way == "/reconnect":
+        for option in pauses:
+            alice.command(f"/mute /set {option} 0")
         alice.wait_connected(times=2)
         bob.say("alice", "/otr end")
         talk(bob, alice, "in the clear")
@@ -204,14 +207,7 @@ def test_leaving_a_server(tmp_path: Path, server: Ngircd, running: ExitStack, wa
 
 
 def test_the_connection_is_lost(tmp_path: Path, server: Ngircd, running: ExitStack) -> None:
-    alice, bob = start(
-        running,
-        tmp_path,
-        server.port,
-        "alice",
-        "bob",
-        settings={"irc.server_default.autoreconnect_delay": "1"},
-    )
+    alice, bob = start(running, tmp_path, server.port, "alice", "bob")
     join(alice, bob)
     secure(alice, bob)
     bob.kill()
@@ -229,7 +225,7 @@ def test_the_peer_was_never_there(tmp_path: Path, server: Ngircd, running: ExitS
 
 
 def test_the_same_nick_on_two_servers(tmp_path: Path, server: Ngircd, running: ExitStack) -> None:
-    other = running.enter_context(Ngircd(tmp_path / "ngircd"))
+    other = running.enter_context(Ngircd(tmp_path / "ngircd", extra="[Global]\nNetwork = othernet\n"))
     alice, bob = start(running, tmp_path, server.port, "alice", "bob", servers={"other": other.port})
     secure(alice, bob)
     text = canary()

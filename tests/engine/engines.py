@@ -48,7 +48,7 @@ def furnished(folder: Path, nick: str) -> Path:
     return folder
 
 
-class Closed(Exception):
+class Closed(ConnectionError):
     """The engine has closed the connection."""
 
 
@@ -67,8 +67,11 @@ class Link:
         self.socket.close()
 
     def raw(self, data: bytes) -> None:
-        """Send bytes."""
-        self.socket.sendall(data)
+        """Send bytes; Closed."""
+        try:
+            self.socket.sendall(data)
+        except ConnectionError as error:
+            raise Closed from error
 
     def post(self, do: str, **fields: Any) -> int:
         """Send a request; return its number."""

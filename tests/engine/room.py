@@ -192,6 +192,16 @@ class Room:
                 if person.nick.lower() == line.to.lower():
                     person.hear(line)
 
+    def rest(self, seconds: float = 0.5) -> None:
+        """Let everybody talk until nobody has said anything for so long."""
+        lines, since = len(self.lines), time.monotonic()
+        while time.monotonic() < since + seconds:
+            for client in {id(person.client): person.client for person in self.people}.values():
+                client.engine.poll()
+            self.deliver()
+            if len(self.lines) != lines:
+                lines, since = len(self.lines), time.monotonic()
+
     def until(self, happened: Callable[[], object]) -> None:
         """Let everybody talk until something is true."""
         deadline = time.monotonic() + PATIENCE

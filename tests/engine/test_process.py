@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from otrcore.engine.frames import Frame
+from otrcore.engine.server import LOOK_EVERY, MAX_UNHEARD, Engine
 from otrcore.engine.watch import Watch, start_time
+from otrcore.model import Trust
 from otrcore.store.store import Store
 from tests.engine.conftest import Joining
 from tests.engine.engines import Closed, Link, Process, Sleeper, furnished, kill, until
 from tests.engine.room import Client, Room
+from tests.pair import identity
 
 WITHIN = 1.0
 SLACK = 2.0
@@ -245,6 +249,64 @@ def test_what_happens_while_no_client_is_connected_is_told_to_the_next_one(
     alice.say("bob", "from the new script")
     room.until(lambda: bob.heard == [("from the new script", "encrypted")])
     again.close()
+
+
+def test_a_change_while_nobody_listens_is_told_to_the_next_client(
+    real: Joining, room: Room, folder: Path
+) -> None:
+    alice, bob = real("alice"), real("bob")
+    room.secure(alice, bob)
+    link = alice.client.engine
+    assert isinstance(link, Link)
+    link.close()
+    with Store(folder / "alice" / "data") as store:
+        store.contacts.judge("testnet", "bob", identity("bob").fingerprint, Trust.COMPARED)
+    time.sleep(LOOK_EVERY + 0.5)
+    again = Link(folder / "alice" / "engine.sock")
+    (state,) = again.greet()["states"]
+    assert state["trust"] == "compared"
+    pushed = again.next()
+    assert pushed is not None and pushed["push"] == 1
+    assert [action["a"] for action in pushed["actions"]] == ["note", "status"]
+    assert pushed["actions"][-1]["trust"] == "compared"
+    again.close()
+
+
+def test_what_nobody_hears_is_bounded_and_said_to_be(folder: Path) -> None:
+    pid = os.getpid()
+    engine = Engine(folder / "engine.sock", pid, str(start_time(pid)), furnished(folder / "data", "alice"))
+    many: list[Frame] = [{"a": "note", "number": number} for number in range(MAX_UNHEARD + 20)]
+    for action in many:
+        engine._push([action])
+    running = threading.Thread(target=engine.run)
+    running.start()
+    link = Link(engine._path)
+    link.greet()
+    pushed = link.next()
+    assert pushed is not None
+    first, *rest = pushed["actions"]
+    assert "20 things" in first["lines"][0] and first["level"] == "warning"
+    assert rest == many[20:]
+    link.ask("shutdown")
+    running.join()
+
+
+def test_a_bug_in_what_nobody_has_asked_for_is_told_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = os.getpid()
+    engine = Engine(folder / "engine.sock", pid, str(start_time(pid)), furnished(folder / "data", "alice"))
+    monkeypatch.setattr(engine._servers, "catch_up", lambda: 1 / 0)
+    running = threading.Thread(target=engine.run)
+    running.start()
+    link = Link(engine._path)
+    link.greet()
+    pushed = link.next()
+    assert pushed is not None and "ZeroDivisionError" in pushed["actions"][0]["lines"][0]
+    time.sleep(LOOK_EVERY + 0.3)
+    assert link.next(0.0) is None
+    assert link.ask("shutdown")["ok"]
+    running.join()
 
 
 def test_hello_comes_first(folder: Path) -> None:

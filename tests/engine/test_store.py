@@ -43,6 +43,7 @@ def test_a_store_that_others_can_read_is_not_used(folder: Path, room: Room) -> N
     assert refused["ok"] is False and refused["why"]
     held = engine.ask("outgoing", server="net", to="bob", text="x", command="PRIVMSG")
     assert held["decisions"][0]["verdict"] == "drop"
+    assert refused["why"] in held["decisions"][0]["actions"][0]["lines"][0]
     (folder / "data" / FILE_NAME).chmod(0o600)
     assert engine.ask("connected", server="net", **about)["ok"]
     engine.close()

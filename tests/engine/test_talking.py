@@ -135,6 +135,25 @@ def test_a_question_of_the_peer_is_shown_with_a_highlight(local: Joining, room: 
     room.until(lambda: not bob.client.prompts)
 
 
+@pytest.mark.parametrize("end", ["smp abort", "end", "peer aborts", "peer ends", "peer is gone"])
+def test_a_verification_that_comes_to_nothing(local: Joining, room: Room, end: str) -> None:
+    alice, bob = local("alice"), local("bob")
+    room.secure(alice, bob)
+    alice.command("bob", "smp ask")
+    alice.client.answer(max(alice.client.prompts), "pond")
+    room.until(lambda: alice.statuses["bob"]["percent"] == 25)
+    room.rename(bob, "robert")
+    alice.client.engine.poll()
+    assert alice.statuses["robert"]["percent"] == 25
+    if end == "peer is gone":
+        alice.ask("peer_gone", nick="robert", reason="Quit")
+    elif end.startswith("peer"):
+        bob.command("alice", "smp abort" if end == "peer aborts" else "end")
+    else:
+        alice.command("robert", end)
+    room.until(lambda: alice.statuses["robert"]["percent"] is None)
+
+
 def test_an_empty_secret_calls_it_off(local: Joining, room: Room) -> None:
     alice, bob = local("alice"), local("bob")
     room.secure(alice, bob)
