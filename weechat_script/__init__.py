@@ -1,4 +1,1 @@
-"""The WeeChat script, carried by the wheel as `otrcore.scripts.weechat`.
-
-Only the package is here: the script itself is not yet in this version.
-"""
+"""The script for WeeChat, in the wheel as `otrcore.scripts.weechat`, from where `otr install` takes it."""

@@ -16,6 +16,7 @@ import os
 import re
 import sys
 from contextlib import suppress
+from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any, Callable, Sequence
 
 import weechat  # type: ignore[import-not-found,unused-ignore]
@@ -32,8 +33,21 @@ if not weechat.register(NAME, "the otrcore authors", VERSION, "MIT", ABOUT, "unl
 if int(weechat.info_get("version_number", "") or 0) < OLDEST:
     weechat.prnt("", "OTR\tThis WeeChat is too old for OTR: 2.9 is the first that will do.")
     raise ImportError("WeeChat is too old")
-sys.path.append(PACKAGES or os.environ.get("OTR_CLIENT_PACKAGES", ""))  # last: to take nobody's place
+
+
+def find_otrcore(packages: str) -> None:
+    """Have otrcore taken from there: Python looks first in whatever folder WeeChat was started in."""
+    folder = os.path.join(packages, "otrcore")
+    start = os.path.join(folder, "__init__.py")
+    spec = spec_from_file_location("otrcore", start, submodule_search_locations=[folder])
+    if spec is None or spec.loader is None or not os.path.exists(start):
+        raise ImportError(start)
+    sys.modules["otrcore"] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["otrcore"])
+
+
 try:
+    find_otrcore(PACKAGES or os.environ.get("OTR_CLIENT_PACKAGES", ""))
     from otrcore.scripts.weechat.screen import (
         Screen,
         at_once,
