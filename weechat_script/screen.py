@@ -125,7 +125,8 @@ class Screen:
         self.sending = ""
         """The line that is sent just now."""
         self.faking = self.receiving = self.idle = False
-        """A message is shown by us; WeeChat takes a line in, and waits for us; its main loop has called."""
+        """A message is shown by us; WeeChat takes a line in, and waits for us; its main loop has called, and
+        so it can be given lines: it would take in once more those that it is at."""
         self.waiting: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self.steps: dict[str, Callable[[], None]] = {}
         self._watching = ""
@@ -157,7 +158,7 @@ class Screen:
 
     def _put(self, server: str, peer: str, head: str, text: str, action: bool, encrypted: bool) -> None:
         """Have WeeChat show a message as if it came from the server, in its turn."""
-        text = _NO_LINE.sub("", text).encode("utf-8", "replace").decode() or " "
+        text = _NO_LINE.sub("", text) or " "
         line = f":{head} :" + (f"\x01ACTION {text}\x01" if action else text)
         self.waiting.append((self._fake, (server, line, {self.key(server, peer)} if encrypted else set())))
         self.go_on()
@@ -182,12 +183,13 @@ class Screen:
         return line
 
     def go_on(self) -> None:
-        """Do what waits; but while WeeChat takes lines in, it must not be given others."""
+        """Do what waits, in its order."""
         while self.waiting and not self.receiving:
-            if self.waiting[0][0] == self._fake and not self.idle:
-                self.later(0, lambda: None)
+            do, args = self.waiting[0]
+            if do == self._fake and not (self.idle and takes_lines(args[0])):
+                self.later(0.01 if self.idle else 0, lambda: None)
                 return
-            do, args = self.waiting.popleft()
+            self.waiting.popleft()
             do(*args)
 
     def limit(self, server: str, to: str) -> int | None:
@@ -373,10 +375,14 @@ def buffer_of(server: str, peer: str = "", create: bool = False) -> str:
     return around
 
 
+def takes_lines(server: str) -> bool:
+    """Whether WeeChat is not in the middle of a line from a server: another would be put behind that half."""
+    return not any(half for name, half in entries("irc_server", server, "name", "unterminated_message"))
+
+
 def tell(buffer: str, line: str, level: str = "info", notify: str = "notify_none") -> None:
     """Print a line of our own."""
-    text = _CONTROL.sub(" ", line).encode("utf-8", "replace").decode()
-    said = option("look.prefix") + "\t" + option("color." + level) + text
+    said = option("look.prefix") + "\t" + option("color." + level) + _CONTROL.sub(" ", line)
     weechat.prnt_date_tags(buffer, 0, f"no_log,otr,otr_{level},{notify}", said)
 
 

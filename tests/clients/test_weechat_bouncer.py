@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.clients.drivers.ngircd import Ngircd
-from tests.clients.drivers.weechat import WeeChat, private
-from tests.clients.weechat_support import notes, readable, start, wait_note
+from tests.clients.drivers.weechat import CORE, WeeChat, private
+from tests.clients.weechat_support import notes, readable, secure, start, wait_note
 
 _WELCOME = """\
 :bouncer 001 {nick} :Welcome
@@ -43,6 +43,10 @@ class Bouncer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to every client, of a line or of several."""
+        self._loop.call_soon_threadsafe(self._tell, data)
 
     async def _start(self, server_port: int) -> int:
         reader, self._server = await asyncio.open_connection("127.0.0.1", server_port)
@@ -114,3 +118,29 @@ def test_two_clients_on_one_nick(tmp_path: Path) -> None:
         home.say("bob", "/otr end")
         home.say("bob", "in the clear")
         work.wait_printed("in the clear", private("bob"))
+
+
+def test_lines_that_come_in_halves(tmp_path: Path) -> None:
+    """What is shown by us in between becomes no part of them."""
+    with ExitStack() as running:
+        server = running.enter_context(Ngircd(tmp_path / "ngircd"))
+        bouncer = running.enter_context(Bouncer(server.port, "alice"))
+        (alice,) = start(running, tmp_path, bouncer.port, "alice")
+        (bob,) = start(running, tmp_path, server.port, "bob")
+        secure(alice, bob)
+        bouncer.send(b":carol!c@127.0.0.1 PRIVMSG alice :this is one ")
+        alice.wait(lambda: half(alice), "half a line")
+        alice.say("bob", "to bob")
+        bob.wait_received("alice", "to bob")
+        alice.command("/wait 100ms /print go on")
+        alice.wait_printed("go on", CORE)
+        assert alice.received("carol") == []
+        bouncer.send(b"line\r\n")
+        alice.wait_received("carol", "this is one line")
+        alice.wait(lambda: alice.sent("bob") == ["to bob"], "what was sent")
+        assert alice.received("carol") == ["this is one line"]
+
+
+def half(client: WeeChat) -> bool:
+    """Tell whether a client waits for the rest of a line."""
+    return client.evaluate("${irc_server[irc_servers].unterminated_message}") != ""

@@ -14,7 +14,7 @@ import pytest
 
 from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.waiting import wait_for
-from tests.clients.drivers.weechat import CORE, WeeChat, private
+from tests.clients.drivers.weechat import CORE, WeeChat, private, status
 from tests.clients.weechat_support import (
     NAME,
     RUNTIME,
@@ -111,6 +111,16 @@ def shows_the_bar(alice: WeeChat, bob: WeeChat, text: str) -> None:
     wait_bar(alice, "bob", "")
 
 
+def shows_the_input(alice: WeeChat, bob: WeeChat, text: str) -> None:
+    alice.show(CORE)
+    alice.show(private("bob"))
+
+
+def sets_a_policy(alice: WeeChat, bob: WeeChat, text: str) -> None:
+    for word in ("manual", "never"):
+        alice.type(f"/set otrcore.policy.test.somebody {word}", CORE)
+
+
 # What makes WeeChat call each hook, and what the user is told has not been done.
 HOOKS: dict[str, tuple[Callable[[WeeChat, WeeChat, str], None], str]] = {
     "outgoing": (types("TEXT"), "sent"),
@@ -121,6 +131,10 @@ HOOKS: dict[str, tuple[Callable[[WeeChat, WeeChat, str], None], str]] = {
     "remembered": (types("TEXT"), "remembered"),
     "printed": (types("TEXT"), "shown with its tags"),
     "bar_item": (shows_the_bar, "shown"),
+    "input_hidden": (shows_the_input, "shown"),
+    "input_marked": (shows_the_input, "shown"),
+    "policy_made": (types("/set otrcore.policy.test.anybody never"), "done"),
+    "policy_changed": (sets_a_policy, "done"),
     "redraw": (types("/set otrcore.look.separator ,"), "done"),
     "on_time": (types("TEXT"), "done"),
     "welcomed": (types("/motd"), "done"),
@@ -177,6 +191,24 @@ def test_an_error_while_a_secret_is_typed(people: list[WeeChat]) -> None:
     assert text not in alice.history() + alice.history(private("bob"))
     talk(alice, bob, canary())
     assert not [line for client in people for line in client.printed() if text in line.text]
+
+
+def test_an_error_at_the_end_of_a_connection(people: list[WeeChat]) -> None:
+    alice, bob = people
+    text, times = canary(), alice.welcomes()
+    alice.command("/break disconnected raises")
+    alice.type("/disconnect", status())
+    alice.wait_printed("Not done, because of an error inside OTR (RuntimeError)", status())
+    alice.command("/break")
+    alice.type("/connect test", status())
+    alice.wait_connected(times=times + 1)
+    bob.say("alice", text)
+    wait_note(bob, "alice", f"your text: {text}")
+    secured = len(notes(alice, "bob", "Secured"))
+    alice.say("bob", "/otr start")
+    wait_note(alice, "bob", "Secured", secured + 1)
+    talk(alice, bob, canary())
+    assert not readable(people, text)
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -287,6 +319,26 @@ def test_without_an_engine(tmp_path: Path, server: Ngircd) -> None:
         erin.wait(lambda: readable([erin], "PRIVMSG fred :is it you?"), "the text, said once more")
         erin.type("/otr status", private("fred"))
         wait_note(erin, "fred", "That was not done.")
+
+
+def test_logs_though_nothing_is_known_of_the_conversation(tmp_path: Path, server: Ngircd) -> None:
+    """Each text stays out of the log by itself, if it was encrypted."""
+    source = SCRIPT.read_text()
+    assert source.endswith("\n\nbegin()\n")
+    script = tmp_path / SCRIPT.name
+    script.write_text(source.replace("\n\nbegin()\n", "\n\nscreen.status = lambda *args: None\nbegin()\n"))
+    with ExitStack() as running:
+        (carol,) = start(running, tmp_path, server.port, "carol", script=script)
+        (dave,) = start(running, tmp_path, server.port, "dave")
+        talk(dave, carol, "in the clear")
+        secure(carol, dave)
+        assert carol.variables(private("dave"))["otr_encrypted"] == "false"
+        text = canary()
+        talk(carol, dave, text)
+        talk(dave, carol, text)
+        carol.wait(lambda: carol.sent("dave") == [text], "what was sent")
+        assert not carol.files_with(text)
+        assert "in the clear" in carol.log(private("dave"))
 
 
 def test_without_otrcore(tmp_path: Path, server: Ngircd) -> None:

@@ -14,6 +14,19 @@ from tests.clients.drivers.otr_peer import OtrPeer
 from tests.clients.drivers.weechat import CORE, WeeChat, private, status
 from tests.clients.weechat_support import notes, start, wait_note
 
+PARROT = """\
+import weechat
+
+weechat.register("parrot", "test", "1", "MIT", "says what it is told to", "", "")
+weechat.hook_print("", "irc_privmsg", "say: ", 1, "heard", "")
+
+
+def heard(data, buffer, date, tags, displayed, highlight, prefix, message):
+    if "self_msg" not in tags:
+        weechat.command(buffer, message.partition("say: ")[2])
+    return weechat.WEECHAT_RC_OK
+"""
+
 SECURED = "Secured: the conversation with {} is encrypted"
 
 _numbers = count(1)
@@ -161,6 +174,32 @@ def test_a_message_just_before_the_end(alice: WeeChat, server: Ngircd) -> None:
     assert texts.index("my last words") < next(at for at, text in enumerate(texts) if "has ended" in text)
     assert texts.index("my last words") < next(at for at, text in enumerate(texts) if "quit" in text.lower())
     assert not alice.files_with("my last words")
+
+
+def test_first_words_stay_out_of_the_log(alice: WeeChat, server: Ngircd) -> None:
+    """They may come before it is known here that the conversation is encrypted."""
+    for number in range(5):
+        with OtrPeer(server.port, f"quick{number}") as quick:
+            quick.start("alice")
+            for text in ("my first words", "and more"):
+                quick.say("alice", text)
+            alice.wait_received(quick.nick, "and more")
+    assert not alice.files_with("my first words")
+
+
+def test_an_answer_from_within_a_message(alice: WeeChat, peer: OtrPeer) -> None:
+    """A script of somebody's answers while WeeChat takes lines in."""
+    alice.load("parrot", PARROT)
+    peer.say("alice", "say: hello")
+    peer.wait_received("alice", "hello")
+    peer.say("alice", "say: once more")
+    peer.wait_received("alice", "hello", "once more")
+    alice.wait(lambda: alice.sent(peer.nick) == ["hello", "once more"], "what was answered, once each")
+    peer.say_plain("alice", "say: out loud")
+    peer.wait_received("alice", "hello", "once more", "out loud")
+    alice.unload("parrot")
+    assert not [line for line in alice.printed() if "?OTR" in line.text]
+    assert shown(alice, peer) == ["say: hello", "say: once more", "[not encrypted] say: out loud"]
 
 
 def test_texts_in_the_clear_that_offer_otr(alice: WeeChat, server: Ngircd) -> None:

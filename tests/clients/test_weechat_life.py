@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -118,6 +120,25 @@ def test_unloaded_and_loaded_again(tmp_path: Path, server: Ngircd, running: Exit
     talk_both_ways(alice, bob)
 
 
+def test_the_engine_ends_while_the_script_is_away(tmp_path: Path, server: Ngircd, running: ExitStack) -> None:
+    """Nobody but WeeChat itself knows then that the conversation was encrypted."""
+    alice, bob = start(running, tmp_path, server.port, "alice", "bob")
+    secure(alice, bob)
+    engine = engine_of(alice)
+    alice.unload(NAME)
+    os.kill(engine, signal.SIGKILL)
+    alice.command(f"/python load {NAME}.py")
+    text = canary()
+    alice.say("bob", text)
+    wait_note(alice, "bob", f"your text: {text}")
+    wait_note(alice, "bob", "Not sent to bob: the encrypted conversation is over")
+    assert not readable([alice], text)
+    assert not alice.files_with(text)
+    alice.say("bob", "/otr end")
+    alice.say("bob", text)
+    bob.wait_received("alice", f"[not encrypted] {text}")
+
+
 def test_beside_a_script_with_cryptography(tmp_path: Path, server: Ngircd, running: ExitStack) -> None:
     alice, bob = start(running, tmp_path, server.port, "alice", "bob")
     folder = str(Path(cryptography.__file__).parents[1])
@@ -133,22 +154,28 @@ def test_other_nicks(tmp_path: Path, server: Ngircd, running: ExitStack) -> None
     alice, bob = start(running, tmp_path, server.port, "alice", "bob")
     join(alice, bob)
     secure(alice, bob)
+    alice.say("bob", "/otr log on")
     bob.type("/nick robert", status())
     alice.wait(lambda: private("robert") in alice.buffers(), "the other nick")
     bob.nick = "robert"
     talk_both_ways(alice, bob)
     assert alice.variables(private("robert"))["otr_encrypted"] == "true"
-    wait_bar(alice, "robert", "OTR3: encrypted, NOT verified")
+    assert alice.variables(private("robert"))["otr_logged"] == "true"
+    wait_bar(alice, "robert", "OTR3: encrypted, NOT verified, logged")
     alice.type("/nick alicia", status())
     bob.wait(lambda: private("alicia") in bob.buffers(), "the other nick")
     alice.nick = "alicia"
     talk_both_ways(alice, bob)
 
     # While a secret is asked for, too.
+    alice.open_query("bob")
     alice.say("robert", "/otr smp ask")
     bob.type("/nick bob", status())
-    alice.wait(lambda: private("bob") in alice.buffers(), "the first nick")
+    wait_note(alice, "bob", "The secret that only bob and you know")
     bob.nick = "bob"
+    assert alice.variables(private("robert"))["otr_encrypted"] == "false"
+    answer(alice, "robert", "hello robert")  # which is no answer any more
+    alice.wait_printed("hello robert", private("robert"))
     answer(alice, "bob", "between us")
     wait_note(bob, "alicia", "wants to verify you")
     bob.say("alicia", "/otr smp answer")

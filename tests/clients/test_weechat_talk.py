@@ -277,6 +277,16 @@ def test_the_end_and_what_is_typed_then(pair: Pair) -> None:
     assert not readable([pair.alice], "once more")
 
 
+def test_an_offer_in_the_clear_is_not_shown(pair: Pair) -> None:
+    """It is some blanks in the text, which only other clients look at."""
+    pair.alice.say("dave", "/otr policy opportunistic")
+    pair.alice.say("dave", "hello dave, how are you?")
+    pair.alice.wait(lambda: pair.alice.sent("dave"), "the text")
+    (sent,) = [line for line in pair.alice.wire.sent() if line.startswith("PRIVMSG dave :")]
+    assert " \t  \t\t\t\t \t \t \t  " in sent
+    assert pair.alice.sent("dave") == ["hello dave, how are you?"]
+
+
 def test_policies_are_options(pair: Pair) -> None:
     pair.alice.command("/set otrcore.policy.test.carol always")
     pair.alice.say("carol", "/otr policy")

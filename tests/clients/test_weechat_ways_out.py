@@ -140,7 +140,7 @@ def test_in_a_channel_nothing_changes(people: list[WeeChat]) -> None:
     for client in people:
         client.type("/join #room", status())
         client.wait(lambda client=client: private("#room") in client.buffers(), "the room")  # type: ignore[misc]
-    text = f"bob: {canary()}"
+    text = f"hey bob: {canary()}"
     people[0].type(text, private("#room"))
     people[1].wait_printed(text, private("#room"))
     people[2].wait_printed(text, private("#room"))
