@@ -68,9 +68,7 @@ except ImportError:
 KEPT = "otr_client_kept"  # variable of WeeChat's own buffer, for whoever is loaded next
 OFFER = re.compile(" \t  \t\t\t\t \t \t \t  (?:[ \t]{8})*")  # of OTR, in blanks behind a text
 TO_SOMEBODY = re.compile(r"[^:]*[\s(]([^\s():]+)\)?: ")  # how WeeChat shows what it sends, without a buffer
-OLD_HABIT = re.compile(
-    r"/otr\s+(smp\s+\S+|authq?|verify|answer)\s+\S", re.I
-)  # elsewhere a secret stands there
+OLD_HABIT = re.compile(r"/otr\s+(smp\s+\S+|authq?|verify|answer)\s+\S", re.I)  # in other clients, a secret
 
 screen = Screen()
 servers: set[str] = set()
@@ -162,7 +160,8 @@ def printed(data: str, line: dict[str, str]) -> dict[str, str]:
         elsewhere = weechat.buffer_get_string(line["buffer"], "localvar_type") == "server"
         named = TO_SOMEBODY.match(weechat.string_remove_color(line["message"], "")) if elsewhere else None
         to = named[1] if named else peer
-        if to and not screen.faking and "host_" not in line["tags"] and screen.held(server, to):
+        came = screen.faking or any(tag.startswith("host_") for tag in tags)
+        if to and not came and screen.held(server, to):
             return {"buffer": ""}  # WeeChat shows what it believes to have sent; what we send, we show
         changed["message"] = OFFER.sub("", line["message"])
     if peer and tags[0] != "no_log" and not screen.view(line["buffer"]).logged:
@@ -290,13 +289,14 @@ def heard(data: str, signal: str, line: str) -> None:
     """Somebody, perhaps ourselves, has another nick; or is not there any more."""
     server, _, kind = signal.partition(",irc_raw_in2_")
     _, parts = parse(server, line)
-    words = parts["arguments"].split(" ", 2)
+    behind = parts["arguments"]
     if kind == "401":
-        screen.chat.peer_gone(server, words[1], words[2].lstrip(":"))
+        nick, _, why = behind.partition(" ")[2].partition(" ")
+        screen.chat.peer_gone(server, nick, why.lstrip(":"))
     elif kind.lower() == "quit":
-        screen.chat.peer_gone(server, parts["nick"], parts["arguments"].lstrip(":"))
+        screen.chat.peer_gone(server, parts["nick"], behind.lstrip(":"))
     else:
-        screen.chat.nick_changed(server, parts["nick"], words[0].lstrip(":"))
+        screen.chat.nick_changed(server, parts["nick"], behind.lstrip(":"))
 
 
 @hook(OK, signal=["irc_server_disconnected"])

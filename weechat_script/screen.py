@@ -434,9 +434,11 @@ def _make(file: str, section: str, name: str, about: str, usual: str, value: str
 def entries(name: str, about: str, *fields: str) -> Iterator[list[str]]:
     """Yield fields of what WeeChat lists; `about` is a pointer for a nicklist, else arguments."""
     infolist = weechat.infolist_get(name, *((about, "") if name == "nicklist" else ("", about)))
-    while weechat.infolist_next(infolist):
-        yield [weechat.infolist_string(infolist, field) for field in fields]
-    weechat.infolist_free(infolist)
+    try:
+        while weechat.infolist_next(infolist):
+            yield [weechat.infolist_string(infolist, field) for field in fields]
+    finally:
+        weechat.infolist_free(infolist)
 
 
 @contextmanager
@@ -448,12 +450,12 @@ def at_once(servers: set[str]) -> Iterator[None]:
         None if weechat.config_option_is_null(pause) else weechat.config_integer(pause) for pause in pauses
     ]
     for pause in pauses:
-        weechat.config_option_set(pause, "0", 0)
+        weechat.config_option_set(pause, "0", 1)
     try:
         yield
     finally:
         for pause, value in zip(pauses, before):
             if value is None:
-                weechat.config_option_set_null(pause, 0)
+                weechat.config_option_set_null(pause, 1)
             else:
-                weechat.config_option_set(pause, str(value), 0)
+                weechat.config_option_set(pause, str(value), 1)

@@ -131,6 +131,14 @@ def test_it_stays_out_of_logs_and_files(pair: Pair) -> None:
     talk(pair.alice, pair.bob, "off the record")
     assert not pair.alice.files_with("off the record")
     assert pair.alice.variables(private(BOB))["otr_logged"] == "false"
+    # As a setting for all, which a command for one overrides.
+    pair.bob.set_option("otrcore.log.encrypted", "on")
+    talk(pair.alice, pair.bob, "on the record by default")
+    assert "on the record by default" in pair.bob.log(private(ALICE))
+    pair.bob.say(ALICE, "/otr log off")
+    talk(pair.alice, pair.bob, "off the record here")
+    assert not pair.bob.files_with("off the record here")
+    pair.bob.set_option("otrcore.log.encrypted", "off")
 
 
 def test_what_others_read(pair: Pair) -> None:
