@@ -74,8 +74,7 @@ class StoredUser(User):
 
     @property
     def account(self) -> Account:
-        assert self.host._account is not None
-        return self.host._account
+        return self.host._conversations.require_account()
 
     def connect(self, server: str = HOST) -> None:
         """Register with a server of the network."""

@@ -152,7 +152,7 @@ def test_who_was_forgotten_while_talking_is_met_again_with_fresh_keys(
     alice.command("bob", "refresh")
     assert events(alice, SessionOpened)
     assert alice.saved("bob") == {fingerprint("bob"): Trust.NONE}
-    assert alice.host._memories.load("bob").knows(fingerprint("bob"))
+    assert alice.host._people.memories.load("bob").knows(fingerprint("bob"))
 
 
 def test_a_forgotten_peer_who_comes_with_another_key_is_no_change(

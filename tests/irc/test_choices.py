@@ -194,7 +194,7 @@ def test_send_never_sends_them_plain(alice: User, held: User) -> None:
 
 
 def test_held_texts_are_not_lost_to_a_flood(alice: User, held: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otrcore.irc.host.MAX_CONVERSATIONS", 3)
+    monkeypatch.setattr("otrcore.irc.conversations.MAX_CONVERSATIONS", 3)
     alice.end("bob")
     for number in range(10):
         alice.host.incoming(f"stranger{number}", "alice", "?OTR,1,2,abc,")
@@ -545,5 +545,5 @@ def test_strangers_leave_no_memory_by_plain_text(alice: User) -> None:
     for number in range(100):
         alice.host.incoming(f"stranger{number}", "alice", "?OTRv2?")
         alice.host.outgoing(f"stranger{number}", "hello")
-    assert isinstance(alice.host._memories, RecentMemories)
-    assert len(alice.host._memories) == 0
+    assert isinstance(alice.host._people.memories, RecentMemories)
+    assert len(alice.host._people.memories) == 0

@@ -24,9 +24,10 @@ from otrcore.events import (
     SessionEnded,
     SessionOpened,
 )
-from otrcore.irc import host as host_module
+from otrcore.irc import conversations
 from otrcore.irc.actions import Send, ShowMessage, ShowNote, ShowOwn, Verdict
-from otrcore.irc.host import MAX_CONVERSATIONS, IrcHost
+from otrcore.irc.conversations import MAX_CONVERSATIONS
+from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
 from otrcore.model import MessageState, Protection
 from otrcore.policy import DEFAULT, MANUAL, NEVER
@@ -737,7 +738,7 @@ def test_another_key_than_last_time_is_told(secured: Network, alice: User, bob: 
 def test_what_is_remembered_of_ended_conversations_makes_room(
     network: Network, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_module, "MAX_CONVERSATIONS", 2)
+    monkeypatch.setattr(conversations, "MAX_CONVERSATIONS", 2)
     for nick in ("bob", "carol", "dave", "eve"):
         other = network.join(nick)
         network.secure(alice, other)
@@ -952,7 +953,7 @@ def test_thousands_of_strangers_leave_memory_bounded(secured: Network, alice: Us
 def test_handshakes_of_strangers_are_bounded_too(
     secured: Network, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_module, "MAX_CONVERSATIONS", 20)
+    monkeypatch.setattr(conversations, "MAX_CONVERSATIONS", 20)
     for number in range(60):
         alice.host.incoming(f"stranger{number}", "alice", QUERY)
         assert len(alice.account) <= 20
@@ -963,7 +964,7 @@ def test_handshakes_of_strangers_are_bounded_too(
 def test_with_encrypted_conversations_only_no_more_begin(
     network: Network, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_module, "MAX_CONVERSATIONS", 2)
+    monkeypatch.setattr(conversations, "MAX_CONVERSATIONS", 2)
     others = [network.join(nick) for nick in ("bob", "carol", "dave")]
     for other in others[:2]:
         network.secure(alice, other)
@@ -987,7 +988,7 @@ def test_a_flood_does_not_undo_what_the_user_asked_for(
     network: Network, alice: User, monkeypatch: pytest.MonkeyPatch, renamed: bool
 ) -> None:
     """Who asked for an encrypted conversation does not see the next text leave in the clear."""
-    monkeypatch.setattr(host_module, "MAX_CONVERSATIONS", 5)
+    monkeypatch.setattr(conversations, "MAX_CONVERSATIONS", 5)
     alice.start("bob")
     nick = "bob"
     if renamed:

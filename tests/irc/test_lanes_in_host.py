@@ -243,7 +243,7 @@ class Alice(User):
     def give(self, nick: str, secret: str) -> None:
         """Answer the newest prompt of somebody, if there is one that is open."""
         asked = self.heard.prompts.get(person_of(nick), [])
-        if asked and self.host._prompts.find(asked[-1]) is not None:
+        if asked and self.host._verification._prompts.find(asked[-1]) is not None:
             self.asked("secret", person_of(nick), len(asked) - 1, secret)
             self.do(self.host.secret(asked[-1], secret))
 

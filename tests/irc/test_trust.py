@@ -288,7 +288,7 @@ def test_trust_can_be_given_again(alice: StoredUser) -> None:
 def test_who_has_a_verified_key_cannot_have_it_trusted_under_nicks_without_end(
     alice: StoredUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otrcore.irc.host.MAX_TRUSTED_NICKS", 3)
+    monkeypatch.setattr("otrcore.irc.people.MAX_TRUSTED_NICKS", 3)
     leave(alice, meet(alice, "bob", "bob"))
     with alice.elsewhere() as store:
         store.contacts.judge(NETWORK, "bob", fingerprint("bob"), Trust.SMP)
@@ -443,7 +443,7 @@ class World:
         alice = self.alice
         alice.host.catch_up()
         for nick in NICKS:
-            memory = alice.host._memories.load(nick)
+            memory = alice.host._people.memories.load(nick)
             at_hand = {
                 key: memory.trust(fingerprint(key)) is not Trust.NONE
                 for key in KEYS

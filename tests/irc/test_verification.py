@@ -468,7 +468,7 @@ def test_prompts_are_bounded_by_conversations(network: Network, alice: User) -> 
     for number in range(50):
         alice.command(f"stranger{number}", "smp ask")
     assert alice.prompts == []
-    assert len(alice.host._prompts) == 0
+    assert len(alice.host._verification._prompts) == 0
 
 
 # ---- where it is not possible
