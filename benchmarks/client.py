@@ -206,6 +206,9 @@ class Client:
     def renamed(self, server: str, old: str, new: str) -> None:
         """Nobody has another nick."""
 
+    def option(self, name: str, value: str) -> None:
+        """There is nothing to set."""
+
     def limit(self, server: str, to: str) -> int | None:
         """As on any network."""
         return _ROOM

@@ -314,9 +314,8 @@ def disconnecting(data: str, buffer: str, typed: str) -> None:
 def end_all(leaving: set[str]) -> None:
     """Tell everybody on servers that it is over."""
     with at_once(leaving):
-        for server, nick in screen.chat.guard.protected():
-            if server in leaving:
-                screen.chat.buffer_closed(server, nick)
+        for server in leaving:
+            screen.chat.leave(server)
 
 
 @hook(OK, signal=["irc_pv_opened"])

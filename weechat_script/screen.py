@@ -281,6 +281,9 @@ class Screen:
         self.logs[self.key(server, peer)] = on
         self.draw(server, peer)
 
+    def option(self, name: str, value: str) -> None:
+        """WeeChat has options of its own, and so nothing is set by `/otr set`."""
+
     @in_order
     def renamed(self, server: str, old: str, new: str) -> None:
         before, now = self.key(server, old), self.key(server, new)

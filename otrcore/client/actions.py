@@ -44,6 +44,7 @@ class Actions:
             "unask": self._unask,
             "log": self._log,
             "rename": self._rename,
+            "option": self._option,
         }
 
     @property
@@ -141,13 +142,16 @@ class Actions:
     def _rename(self, action: Frame, server: str, peer: str) -> None:
         self._app.renamed(server, _text(action, "old"), _text(action, "new"))
 
+    def _option(self, action: Frame, server: str, peer: str) -> None:
+        self._app.option(_text(action, "name"), _text(action, "value"))
+
 
 _DONE = {"send": "sent", "message": "shown", "own": "shown", "note": "shown"}
 
 
 def status_of(action: Frame) -> Status:
     """Return the status that an action tells of; ValueError."""
-    version, percent = action.get("version"), action.get("percent")
+    version, percent, fingerprint = (action.get(name) for name in ("version", "percent", "fingerprint"))
     return Status(
         state=_text(action, "state"),
         starting=bool(action.get("starting")),
@@ -155,6 +159,7 @@ def status_of(action: Frame) -> Status:
         version=version if isinstance(version, int) else None,
         requires=bool(action.get("requires")),
         percent=percent if isinstance(percent, int) else None,
+        fingerprint=fingerprint if isinstance(fingerprint, str) else None,
     )
 
 

@@ -39,6 +39,20 @@ class Status(NamedTuple):
     """By the policy nothing leaves unencrypted."""
     percent: int | None = None
     """Of a verification that is under way."""
+    fingerprint: str | None = None
+    """Of the peer's key in the encrypted conversation: five groups of eight hexadecimal digits."""
+
+
+class Option(NamedTuple):
+    """An option of a chat client that has no settings of its own: set by `/otr set`, kept by the engine."""
+
+    name: str
+    """Lower case, such as "sign.verified"."""
+    default: str
+    about: str
+    """What it does, for the list of `/otr set`."""
+    choices: Sequence[str] = ()
+    """All values that there are, in lower case; empty for any line of text."""
 
 
 class App(Protocol):
@@ -95,6 +109,9 @@ class App(Protocol):
 
     def renamed(self, server: str, old: str, new: str) -> None:
         """What was shown for a nick belongs to another nick now."""
+
+    def option(self, name: str, value: str) -> None:
+        """An option that was declared has this value now; called for each of them once an engine is there."""
 
     def limit(self, server: str, to: str) -> int | None:
         """Return how many bytes of text reach the target in one line; None if that is not known."""

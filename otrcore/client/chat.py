@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any, Callable, Mapping, Sequence
 
 from . import texts
-from .app import App, Incoming, Outgoing
+from .app import App, Incoming, Option, Outgoing
 from .errors import ClientError
 from .exchange import Exchange, Server, frames, note, status
+from .frames import Frame
 from .guard import PLAINTEXT, Guard, Held, Kept
 from .launch import Launcher
 from .link import State
@@ -37,16 +38,20 @@ class Chat:
         kept: Kept | None = None,
         data: str | None = None,
         options: Sequence[str] = (),
+        settable: Sequence[Option] = (),
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`command` runs the engine; `version` is the script's, `client` the chat client's name and version.
 
-        `kept` is what `guard.kept` was before this script was loaded, and is kept in step.
+        `kept` is what `guard.kept` was before this script was loaded, and is kept in step.  `options`
+        are the engine's own, `settable` those that `/otr set` changes, of which App.option hears.
         """
         self._app = app
         launcher = Launcher(command, options, environ, clock)
-        greeting = {"version": version, "client": client}
+        greeting: Frame = {"version": version, "client": client}
+        if settable:
+            greeting["settable"] = [{**row._asdict(), "choices": list(row.choices)} for row in settable]
         self.guard = Guard(kept)
         self._exchange = Exchange(app, self.guard, partial(Place, data), launcher, greeting, clock)
         self._messages = Messages(self._exchange)
@@ -191,6 +196,16 @@ class Chat:
     def buffer_closed(self, server: str, peer: str) -> None:
         """The user has closed a conversation."""
         self._inform("buffer_closed", server, peer=peer)
+
+    def leave(self, server: str) -> None:
+        """The user is about to leave a server: end every encrypted conversation there properly."""
+        for where, nick in self.guard.protected():
+            if where == server:
+                self.buffer_closed(server, nick)
+
+    def fingerprint(self, server: str) -> str | None:
+        """Return the fingerprint of our own key on a server; None if it is not known."""
+        return self._exchange.fingerprints.get(server)
 
     def _inform(self, do: str, server: str, **fields: Any) -> None:
         self._safely(partial(self._exchange.inform, do, server, **fields))

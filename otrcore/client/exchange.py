@@ -55,6 +55,8 @@ class Exchange:
         self._announced = ""
         self.guard = guard
         self.servers: dict[str, Server] = {}
+        self.fingerprints: dict[str, str] = {}
+        """Of our own keys, by servers."""
         self.actions = Actions(app, self._recut, clock)
         self.link = Link(find, launcher, greeting, self, clock)
 
@@ -65,7 +67,7 @@ class Exchange:
         for `take`.
         """
         self.actions.run()
-        if self.link.wait() and on is not None and on not in self._ready:
+        if on is not None and on not in self._ready and self.link.wait() and on not in self._ready:
             raise NoLink(self._refusals.get(on, texts.NOT_CONNECTED))
         try:
             return self.link.request(do, **fields)
@@ -121,6 +123,7 @@ class Exchange:
         """Not registered with a server any more."""
         self.inform("disconnected", server)
         self.servers.pop(server, None)
+        self.fingerprints.pop(server, None)
         self._ready.discard(server)
 
     def safely(self, step: Callable[[], None]) -> None:
@@ -218,11 +221,9 @@ class Exchange:
             return
         self._refusals.pop(server, None)
         self._ready.add(server)
+        self._learn_own(server, answer)
         if "requires" in answer:  # not while the keys are locked
             self.guard.require(server, bool(answer["requires"]))
-        strict = answer.get("guarded")
-        for nick in strict if isinstance(strict, list) else ():
-            self.guard.protect(server, str(nick))
         self.take(answer)
 
     def _tell_settings(self) -> None:
@@ -240,6 +241,7 @@ class Exchange:
             self.guard.move(server, str(action.get("old")), str(action.get("new")))
         elif action.get("a") == "status" and not peer:
             self.guard.require(server, bool(action.get("requires")))
+            self._learn_own(server, action)
         elif action.get("a") == "status":
             try:
                 now = status_of(action)
@@ -249,6 +251,11 @@ class Exchange:
             if self.guard.held(server, peer) is Held.LOST:
                 return {**action, "state": FINISHED}
         return action
+
+    def _learn_own(self, server: str, told: Frame) -> None:
+        fingerprint = told.get("fingerprint")
+        if isinstance(fingerprint, str):
+            self.fingerprints[server] = fingerprint
 
     def _recut(self, server: str, to: str, command: str, lines: Sequence[str], limit: int) -> Sequence[str]:
         fields = {"server": server, "to": to, "command": command, "lines": list(lines), "limit": limit}

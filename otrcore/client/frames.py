@@ -18,7 +18,7 @@ _LONGEST_NUMBER = 20
 def encode(frame: Frame) -> bytes:
     """Return a frame as a line of ASCII; lone surrogates travel as escapes.  BadFrame if it is too long."""
     try:
-        line = json.dumps(frame, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+        line = _ENCODER.encode(frame).encode("ascii") + b"\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise BadFrame("OTR could not put this into a message to its engine.") from error
     if len(line) > MAX_FRAME:
@@ -29,7 +29,7 @@ def encode(frame: Frame) -> bytes:
 def decode(line: bytes) -> Frame:
     """Return the frame that a line holds; BadFrame."""
     try:
-        frame = json.loads(line.decode("utf-8"), parse_int=_integer, parse_constant=_refuse)
+        frame = _DECODER.decode(line.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise BadFrame(_GARBAGE) from error
     if not isinstance(frame, dict):
@@ -77,4 +77,6 @@ def _refuse(name: str) -> None:
     raise ValueError(name)
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse)
 _GARBAGE = "OTR's engine has sent something that makes no sense."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Dict, Iterable, Iterator, Tuple
 
-from .names import Naming
+from .names import Naming, as_stored
 
 MAX_PEERS = 2000
 """People of all servers that are remembered; those go first with whom nothing was encrypted."""
@@ -87,14 +87,6 @@ class Guard:
         """By the policy for a whole network, nothing leaves unencrypted, or may."""
         self._server(server)["requires"] = required
 
-    def protect(self, server: str, nick: str) -> None:
-        """By the policy for somebody, nothing leaves unencrypted."""
-        entry = self._find(server, nick)
-        if entry is None:
-            self.learn(server, nick, PLAINTEXT, requires=True)
-        else:
-            entry["requires"] = True
-
     def move(self, server: str, old: str, new: str) -> None:
         """Somebody has another nick now."""
         moved = self._peers(server).pop(self._key(server, old), None)
@@ -124,11 +116,15 @@ class Guard:
 
     def held(self, server: str, nick: str) -> Held | None:
         """Tell why a text to somebody must not leave unencrypted; None if it may."""
-        entry = self._find(server, nick)
-        if entry is None:
-            return Held.REQUIRED if self._server(server)["requires"] else Held.UNKNOWN
-        required = self._server(server)["requires"] if entry["requires"] is None else entry["requires"]
-        return _held(entry) or (Held.REQUIRED if required else None)
+        entry, stored = self._find(server, nick), self._find(server, as_stored(nick))
+        required = self._server(server)["requires"]
+        if entry is not None and entry["requires"] is not None:
+            required = entry["requires"]
+        # A policy in the store holds for all nicks that are one there, though the server tells them apart.
+        required = required or (stored is not None and stored["requires"])
+        return (_held(entry) if entry is not None else None) or (
+            Held.REQUIRED if required else Held.UNKNOWN if entry is None else None
+        )
 
     def reconcile(self, engine: str, protected: Iterable[Peer]) -> tuple[list[Peer], list[Peer]]:
         """An engine was greeted that holds these conversations; return who was lost, and who is plain by now.

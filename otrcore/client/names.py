@@ -21,6 +21,18 @@ _SERVICES = {"alis", "global"}
 _TOKEN = re.compile(r"(CASEMAPPING|CHANTYPES|STATUSMSG)=([^ ]{0,30})")
 
 
+_LONGEST = 128
+
+
+def as_stored(nick: str) -> str:
+    """Return a nick as the engine tells it of people whom it knows from its store alone.
+
+    There it is folded as loosely as any network does, and what is no UTF-8 is written out.
+    """
+    folded = nick[:_LONGEST].translate(_RFC1459)
+    return folded.encode(errors="backslashreplace").decode().replace("\\", "%")[:_LONGEST]
+
+
 class Naming:
     """How one network names people and channels, by what its server has said in numeric 005."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import NamedTuple
@@ -19,8 +19,8 @@ ON, OFF = "on", "off"
 MAX_LISTED = 50
 """Contacts that are worth a line in a chat window."""
 
-_OF_NOBODY = {"help", "keys", "contacts", "version", "restart"}
-"""Commands that are about no peer."""
+_CONTACTS = "contacts"
+"""A command that is about a network, where those that go anywhere are about nothing there."""
 
 _NETWORK = "network"
 """What `/otr policy` takes in place of a peer."""
@@ -40,14 +40,17 @@ class Desk:
     def __init__(self, store: Callable[[], Store | None]) -> None:
         self._store = store
 
-    def keys(self, host: IrcHost, nick: str, argument: str) -> list[Action]:
+    def keys(self, host: IrcHost | None, nick: str, argument: str) -> list[Action]:
         """List our own fingerprints."""
         store = self._store()
         rows = [row for row in store.identities.rows() if row.retired is None] if store is not None else []
         width = max((len(row.network) for row in rows), default=0)
         lines = [f"  {row.network:{width}}  {row.fingerprint or 'damaged'}" for row in rows]
-        here = f"On {host.network} you have the key {host.fingerprint}."
-        return [ShowNote(nick, (here, *lines))]
+        if host is not None:
+            opening = f"On {host.network} you have the key {host.fingerprint}."
+        else:
+            opening = "Your keys:" if lines else "You have no key yet: the first server brings one."
+        return [ShowNote(nick, (opening, *lines))]
 
     def contacts(self, host: IrcHost, nick: str, argument: str) -> list[Action]:
         """List whom we know on this network."""
@@ -104,13 +107,13 @@ class Desk:
         )
         return [LogOn(nick, word == ON), ShowNote(nick, (told,))]
 
-    def version(self, host: IrcHost, nick: str, argument: str) -> list[Action]:
+    def version(self, host: IrcHost | None, nick: str, argument: str) -> list[Action]:
         """Tell which version runs, and where its files lie."""
         store = self._store()
         place = f"keys and contacts lie in {store.folder}" if store is not None else "nothing is saved"
         return [ShowNote(nick, (f"otrcore {version('otrcore')}; {place}.",))]
 
-    def restart(self, host: IrcHost, nick: str, argument: str) -> list[Action]:
+    def restart(self, host: IrcHost | None, nick: str, argument: str) -> list[Action]:
         """Only the client can do that."""
         return [ShowNote(nick, ("/otr restart takes nothing behind it.",))]
 
@@ -123,36 +126,43 @@ def _start(host: IrcHost, nick: str, argument: str) -> list[Action]:
     return actions
 
 
+def _of_nobody(command: Command) -> bool:
+    """Whether a command is about no peer."""
+    return command.anywhere is not None or command.name == _CONTACTS
+
+
 class Commands:
     """The table, and how a command is addressed outside a conversation: /otr COMMAND NICK [SERVER]."""
 
     def __init__(self, desk: Desk) -> None:
-        self.table = Table(
-            (
-                *(
-                    replace(command, run=_start) if command.name == "start" else command
-                    for command in COMMANDS
-                ),
-                Command("fingerprints", "list the keys of the other", desk.fingerprints),
-                Command("forget", "forget the other, with all keys", desk.forget),
-                Command("keys", "list your own keys", desk.keys),
-                Command("contacts", "list whom you know on this network", desk.contacts),
-                Command(
-                    "log",
-                    "write encrypted conversations with the other into the log, or not",
-                    desk.log,
-                    argument="on|off",
-                    choices=(ON, OFF),
-                ),
-                Command("version", "tell which version this is, and where your keys lie", desk.version),
-                Command("restart", "start OTR anew, which ends all encrypted conversations", desk.restart),
-            )
+        self._always = (
+            *(replace(command, run=_start) if command.name == "start" else command for command in COMMANDS),
+            Command("fingerprints", "list the keys of the other", desk.fingerprints),
+            Command("forget", "forget the other, with all keys", desk.forget),
+            Command("keys", "list your own keys", anywhere=desk.keys),
+            Command(_CONTACTS, "list whom you know on this network", desk.contacts),
+            Command(
+                "log",
+                "write encrypted conversations with the other into the log, or not",
+                desk.log,
+                argument="on|off",
+                choices=(ON, OFF),
+            ),
+            Command("version", "tell which version this is, and where your keys lie", anywhere=desk.version),
+            Command(
+                "restart", "start OTR anew, which ends all encrypted conversations", anywhere=desk.restart
+            ),
         )
+        self.table = Table(self._always)
+
+    def add(self, commands: Sequence[Command]) -> None:
+        """Have these commands too, in place of those that were added before."""
+        self.table = Table((*self._always, *commands))
 
     def address(self, server: str, peer: str, typed: str, servers: Collection[str]) -> Addressed:
         """Tell where a command goes that was typed on a server, with a peer or ("") outside; UsageError."""
         request = self.table.parse(typed)
-        if peer or request is None or request.command.name in _OF_NOBODY:
+        if peer or request is None or _of_nobody(request.command):
             return Addressed(server, peer, typed)
         words = request.argument.split()
         if request.command.name == "policy" and words[:1] == [_NETWORK]:
@@ -173,7 +183,7 @@ class Commands:
         *before, last = typed.split(" ")
         done = [word for word in before if word]
         request = self.table.parse(" ".join(done)) if done else None
-        if peer or request is None or request.command.name in _OF_NOBODY:
+        if peer or request is None or _of_nobody(request.command):
             return words
         name, behind = request.command.name, request.argument.split()
         if behind[:1] == [_NETWORK] and name == "policy":

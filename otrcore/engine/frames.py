@@ -25,7 +25,7 @@ class TooLong(Exception):
 
 def encode(frame: Frame) -> bytes:
     """Return a frame as a line; what is no UTF-8 travels as lone surrogates.  TooLong."""
-    line = json.dumps(frame, separators=(",", ":")).encode() + b"\n"
+    line = _ENCODER.encode(frame).encode() + b"\n"
     if len(line) > MAX_FRAME:
         raise TooLong
     return line
@@ -36,9 +36,9 @@ def portions(actions: Iterable[Frame], instead: Frame) -> Iterator[list[Frame]]:
     portion: list[Frame] = []
     size = 0
     for action in actions:
-        length = len(json.dumps(action, separators=(",", ":"))) + 1
+        length = len(_ENCODER.encode(action)) + 1
         if length > _ROOM_FOR_ACTIONS:
-            action, length = instead, len(json.dumps(instead)) + 1
+            action, length = instead, len(_ENCODER.encode(instead)) + 1
         if size + length > _ROOM_FOR_ACTIONS:
             yield portion
             portion, size = [], 0
@@ -72,7 +72,7 @@ def _decoded(line: bytes) -> Frame:
     if len(line) >= MAX_FRAME:
         raise BadFrame("too long")
     try:
-        frame = json.loads(line.decode(), parse_int=_integer, parse_constant=_refuse)
+        frame = _DECODER.decode(line.decode())
     except (ValueError, RecursionError) as error:
         raise BadFrame("no JSON") from error
     if not isinstance(frame, dict):
@@ -88,3 +88,7 @@ def _integer(digits: str) -> int:
 
 def _refuse(name: str) -> None:
     raise ValueError(name)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
-from ..errors import StoreError
-from ..irc.keeper import Keeper, open_keeper
+from ..errors import StoreError, StoreUnavailable
+from ..irc.keeper import Keeper, PassingKeeper, StoreKeeper
 from ..store.store import Store
 
 Opening = Callable[[Callable[[], str]], Store]
@@ -25,13 +26,32 @@ class Keys:
         self._clock = clock
         self._keeper: Keeper | None = None
         self._passphrase: str | None = None
-        self.store: Store | None = None
-        """None if there is none yet, or none to be had."""
+        self._opened: Store | None = None
+
+    @property
+    def store(self) -> Store | None:
+        """The store behind the keeper, be the private keys locked or not; None if there is none to be had."""
+        if not isinstance(self._keeper, PassingKeeper):
+            with suppress(StoreError):
+                return self.opened()
+        return None
+
+    def opened(self) -> Store:
+        """Return the store, be the private keys locked or not; StoreError."""
+        if self._opened is None:
+            self._opened = self._opening(self._given)
+        return self._opened
 
     def keeper(self) -> Keeper:
         """Return the keeper; StoreError where the store must not be used, Locked among them."""
         if self._keeper is None:
-            self._keeper = open_keeper(self._open, clock=self._clock)
+            try:
+                store = self.opened()
+                store.identities.unlock()
+            except StoreUnavailable as error:
+                self._keeper = PassingKeeper(str(error), clock=self._clock)
+            else:
+                self._keeper = StoreKeeper(store, clock=self._clock)
         return self._keeper
 
     def unlock(self, passphrase: str) -> None:
@@ -46,18 +66,8 @@ class Keys:
 
     def close(self) -> None:
         """Close the store."""
-        if self.store is not None:
-            self.store.close()
-
-    def _open(self) -> Store:
-        store = self._opening(self._given)
-        try:
-            store.identities.unlock()
-        except StoreError:
-            store.close()
-            raise
-        self.store = store
-        return store
+        if self._opened is not None:
+            self._opened.close()
 
     def _given(self) -> str:
         if self._passphrase is None:

@@ -13,7 +13,7 @@ from ..irc.actions import Action, AskSecret, CloseSecret, Decision, ShowNote
 from ..irc.host import IrcHost, Overview
 from ..irc.isupport import Features
 from ..irc.lanes import Lanes
-from ..model import MessageState, Trust
+from ..model import Fingerprint, MessageState, Trust
 from . import actions
 from .frames import Frame
 from .keys import Keys
@@ -56,6 +56,7 @@ class Served:
         self._progress: dict[str, int] = {}
         self._guarded: tuple[str, ...] = ()
         self._requires = False
+        self._fingerprint: Fingerprint | None = None
 
     def connect(self, nick: str, features: Features, mask: str | None, address: str) -> None:
         """Registered with the server, under this nick; StoreError, and then `reconnect` tries again."""
@@ -92,10 +93,10 @@ class Served:
         host = self.host
         if host is None:
             return {}
-        self._requires = host.network_policy.require_encryption
+        self._requires, self._fingerprint = host.network_policy.require_encryption, host.fingerprint
         return {
             "network": host.network,
-            "fingerprint": str(host.fingerprint),
+            "fingerprint": str(self._fingerprint),
             "requires": self._requires,
         }
 
@@ -146,12 +147,13 @@ class Served:
         if host is None:
             return []
         changed: list[Frame] = []
-        if host.network_policy.require_encryption != self._requires:
-            self._requires = not self._requires
+        own = host.network_policy.require_encryption, host.fingerprint
+        if own != (self._requires, self._fingerprint):
+            self._requires, self._fingerprint = own
             changed.append(self._status(Overview("", "", requires=self._requires)))
         if policies:
             self._guarded = host.guarded()
-        present = {view.key: self._status(view) for view in host.overview()}
+        present = {view.key: self._status(view) for view in tuple(host.overview())}
         for key in self._guarded:
             if key not in present and not host.busy(key):
                 present[key] = self._status(Overview(key, key, requires=True))
@@ -187,6 +189,7 @@ class Served:
         return host.busy(nick) or (status is not None and _more_than_plain(status))
 
     def _status(self, view: Overview) -> Frame:
+        fingerprint = view.fingerprint if view.nick else self._fingerprint
         return {
             "a": "status",
             "server": self.name,
@@ -197,6 +200,7 @@ class Served:
             "version": view.version,
             "requires": view.requires,
             "percent": self._progress.get(view.key),
+            "fingerprint": None if fingerprint is None else str(fingerprint),
         }
 
     def _told(self, action: Action) -> Iterable[Action]:

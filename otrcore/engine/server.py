@@ -30,6 +30,9 @@ MAX_UNHEARD = 1000
 MAX_UNSENT = 4 << 20
 """Bytes that a client may leave unread before it is given up."""
 
+STORE_PATIENCE = 1.0
+"""Seconds for which another program may hold the store while it is opened: the client waits for 2 at most."""
+
 LAST_WORDS = 2.0
 """Seconds for which a client that has asked for the end may take to read the answer."""
 
@@ -121,7 +124,10 @@ class Engine:
         self._watch = Watch(client_pid, client_start)
         self._lanes = Threads()
         self._servers = Servers(
-            lambda passphrase: Store(data_dir, passphrase), self._lanes, self._push, clock
+            lambda passphrase: Store(data_dir, passphrase, patience=STORE_PATIENCE),
+            self._lanes,
+            self._push,
+            clock,
         )
         self._client: Connection | None = None
         self._unheard: deque[Frame] = deque()

@@ -19,6 +19,7 @@ from . import actions
 from .commands import Commands, Desk
 from .frames import Frame
 from .keys import Keys, Locked, Opening
+from .options import Options, declared
 from .prompts import UNLOCK, PromptNumbers
 from .recut import recut
 from .requests import BadRequest, Request
@@ -57,6 +58,7 @@ class Servers:
         self._numbers = PromptNumbers()
         self._outgoing: OrderedDict[int, tuple[str, str, str]] = OrderedDict()
         self._commands = Commands(Desk(lambda: self._keys.store))
+        self._options = Options(self._keys.opened, push, clock)
         self._choices: tuple[Choice, ...] = ()
         self._applied: dict[tuple[str, str], str] = {}
         self.ending = False
@@ -78,6 +80,7 @@ class Servers:
         """Go on with what other programs have changed, though nobody says anything."""
         for host in self._hosts():
             host.catch_up()
+        self._options.catch_up()
         self.tell_changes()
 
     def tell_changes(self) -> None:
@@ -129,6 +132,8 @@ class Servers:
     def _hello(self, request: Request) -> Frame:
         if request.integer("protocol") != PROTOCOL:
             raise BadRequest(_OTHER_PROTOCOL)
+        told = self._options.declare(*declared(request))
+        self._commands.add(self._options.commands())
         return {
             **_about(),
             "servers": sorted(self._servers),
@@ -143,6 +148,7 @@ class Servers:
                 }
                 for command in self._commands.table.commands
             ],
+            "actions": told,
         }
 
     def _connected(self, request: Request) -> Frame:
@@ -193,13 +199,17 @@ class Servers:
         if not server and len(self._servers) == 1:
             (server,) = self._servers
         where = self._commands.address(server, peer, typed, self._servers)
-        served = self._servers.get(where.server)
-        if served is not None and isinstance(served.trouble, Locked):
-            return {"actions": [_unlock_prompt()]}
-        served, host = self._named(where.server)
-        if where.peer:
-            self._limit(host, where.peer, request)
-        return {"actions": served.frames(self._commands.table.run(host, where.peer, where.typed))}
+        served, table = self._servers.get(where.server), self._commands.table
+        if served is not None and served.ready and served.host is not None:
+            if where.peer:
+                self._limit(served.host, where.peer, request)
+            return {"actions": served.frames(table.run(served.host, where.peer, where.typed))}
+        if not table.anywhere(where.typed):
+            if served is not None and isinstance(served.trouble, Locked):
+                return {"actions": [_unlock_prompt()]}
+            raise UsageError(_NOT_CONNECTED)
+        done = table.run(None, where.peer, where.typed)
+        return {"actions": list(actions.frames(where.server, done, {}))}
 
     def _complete(self, request: Request) -> Frame:
         served = self._servers.get(request.text("server"))

@@ -30,6 +30,9 @@ NETWORK = "network"
 Run = Callable[[IrcHost, str, str], list[Action]]
 """Takes the host, the peer's nick and the argument."""
 
+Anywhere = Callable[[IrcHost | None, str, str], list[Action]]
+"""The same; the host is None where no server is connected."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -37,15 +40,17 @@ class Command:
 
     `argument` names what may stand behind it, "" if nothing may; `choices` are words that may.
     `secret`: other clients take a secret there, so that what is there now may well be one.
+    `anywhere` is in place of `run` for what is about no conversation.
     """
 
     name: str
     about: str
-    run: Run
+    run: Run | None = None
     aliases: tuple[str, ...] = ()
     argument: str = ""
     choices: tuple[str, ...] = ()
     secret: bool = False
+    anywhere: Anywhere | None = None
 
     @property
     def usage(self) -> str:
@@ -87,8 +92,16 @@ class Table:
                 return Request(command, behind[0].rstrip() if behind else "")
         return None
 
-    def run(self, host: IrcHost, nick: str, typed: str) -> list[Action]:
-        """Do what stands behind `/otr` in the conversation with this nick."""
+    def anywhere(self, typed: str) -> bool:
+        """Whether what stands behind `/otr` needs no server: what is no command has the others listed."""
+        request = self.parse(typed)
+        return request is None or request.command.anywhere is not None
+
+    def run(self, host: IrcHost | None, nick: str, typed: str) -> list[Action]:
+        """Do what stands behind `/otr` in the conversation with this nick.
+
+        UsageError without a host, where one is needed.
+        """
         request = self.parse(typed)
         if request is None:
             # Not repeated, as all notes: it may be a secret behind a command that is another client's.
@@ -130,17 +143,21 @@ def _goes_on(words: list[str], behind: list[str]) -> bool:
     return len(words) > len(behind) and words[: len(behind)] == behind
 
 
-def _run(command: Command, host: IrcHost, nick: str, argument: str) -> list[Action]:
-    """Run a command once what is under way with the peer has ended."""
-    try:
-        return host.in_turn(nick, lambda nick: _guarded(command, host, nick, argument))
-    except OtrcoreError as error:
-        return [_note(nick, str(error))]
+def _run(command: Command, host: IrcHost | None, nick: str, argument: str) -> list[Action]:
+    """Run a command; one about a conversation once what is under way with the peer has ended."""
+    run, anywhere = command.run, command.anywhere
+    if anywhere is not None:
+        return _guarded(nick, lambda: anywhere(host, nick, argument))
+    if host is None or run is None:
+        raise UsageError("Not connected yet: try again in a moment.")
+    return _guarded(
+        nick, lambda: host.in_turn(nick, lambda nick: _guarded(nick, lambda: run(host, nick, argument)))
+    )
 
 
-def _guarded(command: Command, host: IrcHost, nick: str, argument: str) -> list[Action]:
+def _guarded(nick: str, run: Callable[[], list[Action]]) -> list[Action]:
     try:
-        return command.run(host, nick, argument)
+        return run()
     except OtrcoreError as error:
         return [_note(nick, str(error))]
 
@@ -385,7 +402,7 @@ COMMANDS = (
         argument="[NUMBER]",
     ),
     Command("refresh", "fresh keys for an encrypted conversation", _plainly(IrcHost.refresh), ("rekey",)),
-    Command("help", "show these lines", lambda host, nick, argument: [], ("?",)),
+    Command("help", "show these lines", aliases=("?",), anywhere=lambda host, nick, argument: []),
 )
 
 OTR = Table(COMMANDS)

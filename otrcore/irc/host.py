@@ -51,6 +51,8 @@ class Overview:
     trust: Trust = Trust.NONE
     version: int | None = None
     requires: bool = False
+    fingerprint: Fingerprint | None = None
+    """Of the peer's key in an encrypted conversation."""
 
 
 class IrcHost:
@@ -207,6 +209,7 @@ class IrcHost:
                     talk.trust,
                     info.version if info is not None else None,
                     talk.policy.require_encryption,
+                    info.their_fingerprint if info is not None else None,
                 )
 
     def guarded(self) -> tuple[str, ...]:

@@ -28,6 +28,11 @@ class Saving:
         if self._again is not None:
             self._again = self._clock()
 
+    @property
+    def why(self) -> str:
+        """Why something was refused the last time; empty if nothing is."""
+        return self._why
+
     def untold(self) -> str:
         """Return what the user has to hear, once for each hindrance; empty for nothing."""
         if self._why == self._told:

@@ -98,8 +98,9 @@ class Contacts:
         return tuple(contact for contact in found if network in (None, contact.network))
 
     def memories(self, network: str) -> dict[str, PeerMemory]:
-        """Return what is remembered of everybody on a network, by folded nick."""
-        return {contact.nick: contact.memory for contact in self.all(network)}
+        """Return what is remembered of everybody on a network, by folded nick; what changed last is last."""
+        found = self._read("WHERE network = ?", network, order="seen")
+        return {contact.nick: contact.memory for contact in found}
 
     def history(self, network: str, nick: str) -> tuple[HistoryRow, ...]:
         """Return what happened to the keys of a contact, the oldest first."""
@@ -197,9 +198,9 @@ class Contacts:
                 (None if policy is None else policies.written(policy), network, nick),
             )
 
-    def _read(self, where: str, *values: str) -> tuple[Contact, ...]:
+    def _read(self, where: str, *values: str, order: str = "network, nick") -> tuple[Contact, ...]:
         rows = self._database.rows(
-            f"SELECT network, nick, versions, policy FROM contact {where} ORDER BY network, nick", *values
+            f"SELECT network, nick, versions, policy FROM contact {where} ORDER BY {order}", *values
         )
         keys: dict[tuple[str, str], list[ContactKey]] = {}
         for network, nick, *key in self._database.rows(

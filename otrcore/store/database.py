@@ -18,7 +18,10 @@ FILE_NAME = "otrcore.sqlite"
 BUSY_MILLISECONDS = 500
 """How long another process may hold the file before we give up: longer would be felt in a chat."""
 
-OPENING_MILLISECONDS = 3000
+AGAIN_MILLISECONDS = 20
+"""The same once that was in vain, until it is not any more: several such waits in a row would add up."""
+
+OPENING_SECONDS = 3.0
 """The same while the file is opened: a chat that cannot open it begins without keys and contacts."""
 
 Version = tuple[int, int]
@@ -35,8 +38,10 @@ class _InUse(StoreUnavailable):
 class Database:
     """A connection for one thread; every error becomes a StoreError of one sentence."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patience: float = OPENING_SECONDS) -> None:
         """Open, or make, the file in this folder, and bring it to the present schema.
+
+        `patience` is for how many seconds another process may hold the file meanwhile.
 
         StoreError where it must not be used, StoreUnavailable where it cannot be.  What cannot be
         written but can be read is opened all the same: `problem` then says why nothing is saved.
@@ -45,6 +50,11 @@ class Database:
         self.problem: str | None = None
         """Why nothing could be changed the last time, if so."""
         self._path = folder / FILE_NAME
+        self._patience = patience
+        self._in_vain = False
+        """Whether another process has held the file for too long the last time."""
+        self._allowed: int | None = None
+        """Milliseconds for which SQLite waits; None for as long as while the file was opened."""
         self._depth = 0
         self._file = (0, 0)
         self._opened = 0
@@ -74,6 +84,7 @@ class Database:
             self.problem = str(error)
             raise
         self.problem = None
+        self._in_vain = False
 
     @property
     def changing(self) -> bool:
@@ -83,9 +94,11 @@ class Database:
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query that changes nothing; each value is of its column's type."""
         with self._explained():
+            self._allow_waiting()
             cursor = self._connection.execute(query, values)
             names = [column[0] for column in cursor.description]
             rows: list[tuple[Any, ...]] = cursor.fetchall()
+        self._in_vain = False
         if not all(fits(name, value) for row in rows for name, value in zip(names, row, strict=True)):
             raise self._unusable("damaged")
         return rows
@@ -99,12 +112,8 @@ class Database:
         try:
             if not self._depth and self._file != self._present_file():
                 self._open_anew()
-            # Asking takes a lock, for which a chat should not wait.
-            self._connection.execute("PRAGMA busy_timeout = 0")
-            try:
-                ((number,),) = self._connection.execute("PRAGMA data_version").fetchall()
-            finally:
-                self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            self._allow(0)  # asking takes a lock, for which a chat should not wait
+            ((number,),) = self._connection.execute("PRAGMA data_version").fetchall()
             # Each connection counts from the same number on.
             self._last = (self._opened, number)
         except (OSError, sqlite3.Error, StoreError):
@@ -115,6 +124,7 @@ class Database:
     def _whole(self) -> Iterator[None]:
         self._depth = 1
         try:
+            self._allow_waiting()
             # IMMEDIATE, because a transaction that reads first and writes later fails at once if another
             # process has written in between, however long the time-out.
             self._connection.execute("BEGIN IMMEDIATE")
@@ -141,6 +151,14 @@ class Database:
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("RELEASE part")
+
+    def _allow_waiting(self) -> None:
+        self._allow(min(AGAIN_MILLISECONDS, BUSY_MILLISECONDS) if self._in_vain else BUSY_MILLISECONDS)
+
+    def _allow(self, milliseconds: int) -> None:
+        if self._allowed != milliseconds:
+            self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            self._allowed = milliseconds
 
     def _must_go_on(self) -> None:
         """Refuse to change anything once SQLite itself has taken the step back, as where the disk is full."""
@@ -184,6 +202,7 @@ class Database:
         fresh = self._open()
         self._connection.close()
         self._connection = fresh
+        self._allowed = None
 
     def _open_to_read(self, hindrance: StoreUnavailable) -> sqlite3.Connection:
         """Open what cannot be written, as long as it needs no change; else the hindrance is raised."""
@@ -203,7 +222,7 @@ class Database:
                 f"{self._path.absolute().as_uri()}?mode={mode}",
                 uri=True,
                 isolation_level=None,
-                timeout=OPENING_MILLISECONDS / 1000,
+                timeout=self._patience,
             )
             try:
                 connection.text_factory = _text
@@ -216,7 +235,6 @@ class Database:
                     raise StoreError(f"{self._path} was written by a newer otrcore: install that version.")
                 if version < len(MIGRATIONS):
                     _migrate(connection)
-                connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
             except BaseException:  # an interrupt too must not leave a connection that nobody has
                 connection.close()
                 raise
@@ -236,6 +254,7 @@ class Database:
     def _explanation(self, error: sqlite3.Error) -> StoreUnavailable:
         name = getattr(error, "sqlite_errorname", "")  # what Python's module finds by itself has none
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            self._in_vain = True
             return _InUse(f"{self._path} is in use by another program: try again.")
         if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
             return StoreUnavailable(

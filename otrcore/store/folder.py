@@ -21,14 +21,15 @@ def default_folder() -> Path:
     return Path(platformdirs.user_data_dir(APPLICATION, appauthor=False))
 
 
-def private_folder(path: Path) -> Path:
+def private_folder(path: Path, *, above: bool = True) -> Path:
     """Make the folder if it is missing, 0700; StoreError if others could read it or it cannot be used.
 
-    StoreUnavailable where it is ours, and cannot be made or written.
+    StoreUnavailable where it is ours, and cannot be made or written.  Those `above` it are made too,
+    unless they must be there.
     """
     try:
         # Folders above it that are missing get the same rights: who may write there could swap ours.
-        for folder in (*reversed(path.parents), path):
+        for folder in (*reversed(path.parents), path) if above else (path,):
             if not folder.is_dir():
                 folder.mkdir(mode=0o700, exist_ok=True)
         status = path.stat()
@@ -99,7 +100,7 @@ def _checked(path: Path, rights: int) -> Path:
 
 
 _HINDERED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOENT}
-_ELSEWHERE = "mend that, or name another data folder with --data-dir."
+_ELSEWHERE = "mend that, or choose another data folder (in a terminal by --data-dir)."
 
 
 def _refuse_foreign(path: Path, status: os.stat_result) -> None:

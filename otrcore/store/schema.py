@@ -110,7 +110,20 @@ def _fingerprint(der: bytes) -> bytes:
         return b""
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _trust)
+def _settings(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        """
+        CREATE TABLE setting (
+            client TEXT NOT NULL,           -- the kind of chat client, such as hexchat
+            name TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (client, name)
+        ) STRICT
+        """
+    )
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _trust, _settings)
 
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("fingerprint", "dsa_private_key", "salt", "wrapped_key"), bytes),
@@ -119,6 +132,7 @@ _TYPES: dict[str, type] = {
         ("network", "created", "retired", "claim", "host", "name", "policy", "nick", "versions"), str
     ),
     **dict.fromkeys(("trust", "verified", "first_seen", "last_seen", "time", "what"), str),
+    **dict.fromkeys(("client", "value"), str),
 }
 _MAY_BE_NULL = {"policy", "verified", "last_seen"}
 

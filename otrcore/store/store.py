@@ -9,28 +9,36 @@ from sqlite3 import Connection
 from types import TracebackType
 
 from .contacts import Contacts
-from .database import Database, Version
+from .database import OPENING_SECONDS, Database, Version
 from .folder import default_folder
 from .identities import Identities
 from .networks import Networks
 from .policies import Policies
+from .settings import Settings
 from .tags import InstanceTags
 
 
 class Store:
     """Opened by each program for itself; several at once are expected."""
 
-    def __init__(self, folder: Path | None = None, passphrase: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        passphrase: Callable[[], str] | None = None,
+        *,
+        patience: float = OPENING_SECONDS,
+    ) -> None:
         """Open the store in a folder, by default the user's own; errors are those of `Database`.
 
         `passphrase` is asked for, once, when a private key has to be opened that is locked by one.
         """
-        self._database = Database(folder or default_folder())
+        self._database = Database(folder or default_folder(), patience)
         self.folder = self._database.folder
         self.identities = Identities(self._database, passphrase)
         self.contacts = Contacts(self._database)
         self.networks = Networks(self._database)
         self.policies = Policies(self._database)
+        self.settings = Settings(self._database)
         self.tags = InstanceTags(self._database)
 
     def close(self) -> None:

@@ -77,7 +77,8 @@ class InstanceTags:
 
     def _lock(self, tag: int) -> bool:
         """Try to take a tag for this process."""
-        folder = private_folder(self._database.folder / LOCKS_FOLDER)
+        # A data folder that was removed must not come back as one in which nobody is known.
+        folder = private_folder(self._database.folder / LOCKS_FOLDER, above=False)
         descriptor = locked_file(folder / f"{tag:08x}.lock")
         if descriptor is None:
             return False

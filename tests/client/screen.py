@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from otrcore.client import locks
-from otrcore.client.app import Status
+from otrcore.client.app import Option, Status
 from otrcore.client.chat import Chat
 from otrcore.client.link import State
 
@@ -79,6 +79,9 @@ class Screen:
     def renamed(self, server: str, old: str, new: str) -> None:
         self._did("renamed", server, old, new)
 
+    def option(self, name: str, value: str) -> None:
+        self._did("option", "", "", name, value)
+
     def limit(self, server: str, to: str) -> int | None:
         return self.limits.get(to)
 
@@ -143,6 +146,7 @@ class Client:
         self._python = python
         self.plan(**(settings or {}))
         self.screen = Screen()
+        self.settable: list[Option] = []
         self.chat = self.load()
 
     def plan(self, **settings: Any) -> None:
@@ -170,6 +174,7 @@ class Client:
             kept=kept,
             data=os.path.join(self.folder, "data"),
             options=self.options,
+            settable=self.settable,
         )
         return self.chat
 

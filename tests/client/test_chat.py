@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from otrcore.client.app import Incoming, Outgoing, Status
+from otrcore.client.app import Incoming, Option, Outgoing, Status
 from otrcore.client.chat import Chat
 from otrcore.client.exchange import MOST_MISSED
 from otrcore.client.guard import Held
@@ -761,7 +761,8 @@ def test_a_policy_for_a_network_holds_without_an_engine(client: Client) -> None:
 
 
 def test_a_policy_for_somebody_holds_without_an_engine(client: Client) -> None:
-    client.plan(plans={"connected": {"answer": {"requires": False, "guarded": ["bob", "carol", 5]}}})
+    guarded = [{**PLAINTEXT, "peer": nick, "requires": True} for nick in ("bob", "carol")]
+    client.plan(plans={"connected": {"before": [{"actions": guarded}], "answer": {"requires": False}}})
     client.up()
     break_off(client)
     assert [client.chat.guard.held("net", nick) for nick in ("bob", "carol", "dave")] == [
@@ -1129,6 +1130,76 @@ def test_what_any_answer_tells_is_heard(client: Client, do: str) -> None:
         client.screen.until(lambda: client.asked("not_sent"))
     client.screen.until(lambda: "status" in kinds(client))
     assert chat.guard.held("net", "bob") is Held.ENCRYPTED
+
+
+def test_leaving_a_server_ends_what_is_encrypted_there(client: Client) -> None:
+    chat = encrypted(client)
+    chat.connected("other", "irc.other.org", "al", None, [])
+    others = [
+        {**ENCRYPTED, "peer": "carol"},
+        {**PLAINTEXT, "peer": "dave"},
+        {**ENCRYPTED, "server": "other", "peer": "erin"},
+    ]
+    chat.command("net", "bob", plan(before=[{"actions": others}]))
+    chat.leave("net")
+    closed = [(asked["server"], asked["peer"]) for asked in client.asked("buffer_closed")]
+    assert sorted(closed) == [("net", "bob"), ("net", "carol")]
+    chat.leave("nowhere")
+    assert len(client.asked("buffer_closed")) == 2
+
+
+OWN = "01234567 89ABCDEF 01234567 89ABCDEF 01234567"
+OTHER = OWN[::-1]
+
+
+def test_the_keys_in_use(client: Client) -> None:
+    client.plan(plans={"connected": {"answer": {"fingerprint": OWN}}})
+    chat = client.up()
+    assert client.screen.until(lambda: chat.fingerprint("net")) == OWN
+    assert chat.fingerprint("other") is None
+    another = {"a": "status", "server": "net", "peer": "", "requires": False, "fingerprint": OTHER}
+    theirs = {**ENCRYPTED, "fingerprint": OWN}
+    chat.command("net", "bob", plan(before=[{"actions": [another, theirs]}]))
+    assert chat.fingerprint("net") == OTHER
+    (did,) = client.screen.done
+    assert did.rest[0].fingerprint == OWN
+    chat.command("net", "bob", plan(before=[{"actions": [{**theirs, "fingerprint": 7}]}]))
+    assert client.screen.done[-1].rest[0].fingerprint is None
+    chat.disconnected("net")
+    assert chat.fingerprint("net") is None
+
+
+# Options
+
+
+def test_a_client_without_options_declares_none(client: Client) -> None:
+    client.up()
+    assert set(client.asked("hello")[0]) == {"n", "do", "protocol", "version", "client"}
+
+
+def test_options_are_declared_and_heard_of(client: Client) -> None:
+    client.settable = [Option("log", "off", "write the log", ("off", "on")), Option("sign", "+", "in front")]
+    client.load()
+    log = {"a": "option", "name": "log", "value": "on"}
+    client.plan(hello={"actions": [log]})
+    chat = client.up()
+    assert client.asked("hello")[0]["settable"] == [
+        {"name": "log", "default": "off", "about": "write the log", "choices": ["off", "on"]},
+        {"name": "sign", "default": "+", "about": "in front", "choices": []},
+    ]
+    assert [(did.what, did.rest) for did in client.screen.done] == [("option", ("log", "on"))]
+    chat.command("", "", plan(before=[{"actions": [{**log, "value": "off"}]}]))
+    assert client.screen.done[-1].rest == ("log", "off")
+    os.kill(client.engines()[0], signal.SIGKILL)
+    client.screen.until(lambda: len(client.asked("hello")) == 2 and chat.link.state is State.UP)
+    assert client.screen.done[-1].rest == ("log", "on"), "after each greeting"
+
+
+@pytest.mark.parametrize("action", [{"name": "log"}, {"value": "on"}, {"name": "log", "value": 7}])
+def test_an_option_that_makes_no_sense_is_told_about(client: Client, action: dict[str, Any]) -> None:
+    chat = client.up()
+    chat.command("", "", plan(before=[{"actions": [{"a": "option", **action}]}]))
+    assert kinds(client) == ["note"]
 
 
 def test_words_to_complete(client: Client) -> None:

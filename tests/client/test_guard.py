@@ -71,16 +71,6 @@ def test_the_policy_of_a_network_holds_for_everybody_without_one(guard: Guard) -
     assert guard.held("net", "bob") is None
 
 
-def test_a_policy_for_somebody_holds_whatever_is_known(guard: Guard) -> None:
-    guard.learn("net", "bob", "plaintext", requires=False)
-    for nick in ("bob", "carol"):
-        guard.protect("net", nick)
-        assert guard.held("net", nick) is Held.REQUIRED
-    guard.learn("net", "dave", "encrypted")
-    guard.protect("net", "dave")
-    assert guard.held("net", "dave") is Held.ENCRYPTED
-
-
 def test_a_nick_change_takes_the_knowledge_along(guard: Guard) -> None:
     guard.learn("net", "bob", "encrypted")
     guard.move("net", "bob", "Bobby")
@@ -241,3 +231,21 @@ def test_protected_conversations_are_never_forgotten(guard: Guard) -> None:
     assert all(guard.held("net", f"safe{number}") is Held.ENCRYPTED for number in range(500))
     assert all(guard.held("net", f"strict{number}") is Held.REQUIRED for number in range(500))
     assert guard.held("other", f"somebody{MAX_PEERS - 1}") is None
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize(
+    ("nick", "stored"), [("bob[1]", "bob{1}"), ("Bob\\^", "bob|~"), ("b\udc80b", "b%udc80b")]
+)
+def test_a_policy_from_the_store_holds_for_nicks_that_are_one_there(
+    guard: Guard, nick: str, stored: str, known: bool
+) -> None:
+    guard.set_naming("net", Naming(["CASEMAPPING=ascii"]))
+    if known:
+        guard.passed("net", nick)
+    guard.learn("net", stored, "plaintext", requires=True)
+    assert guard.held("net", nick) is Held.REQUIRED
+    guard.learn("net", stored, "plaintext", requires=False)
+    assert guard.held("net", nick) is (None if known else Held.UNKNOWN)
+    guard.learn("net", stored, "encrypted")
+    assert guard.held("net", nick) is (None if known else Held.UNKNOWN), "that is somebody else"

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otrcore.client.names import Naming
+from otrcore.client.names import Naming, as_stored
 from otrcore.irc.isupport import Features
 from otrcore.irc.names import Target, classify, fold
+from otrcore.store.contacts import fold_nick
 
 SERVERS = [
     [],
@@ -76,3 +77,8 @@ def test_nicks_are_folded_alike(tokens: list[str], nick: str) -> None:
 def test_any_name_is_sorted_alike(tokens: list[str], name: str) -> None:
     recipients = classify(name, "text", engine(tokens)).recipients
     assert Naming(tokens).is_person(name) == (recipients[0].kind is Target.PERSON)
+
+
+@given(st.text(st.characters(), max_size=140) | st.text("aB[]{}\\|^~\udc80%", max_size=140))
+def test_a_stored_nick_is_the_stores(nick: str) -> None:
+    assert as_stored(nick) == fold_nick(nick)

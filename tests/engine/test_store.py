@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 
+from otrcore.client.link import DEADLINE
 from otrcore.engine.frames import Frame
 from otrcore.model import Trust
 from otrcore.policy import ALWAYS
@@ -53,9 +55,17 @@ def test_a_store_that_is_locked_for_long_at_the_start(folder: Path, room: Room) 
     furnished(folder / "data", "alice")
     other = sqlite3.connect(folder / "data" / FILE_NAME)
     other.execute("BEGIN EXCLUSIVE")
-    alice = joined(folder / "data", room)
-    assert alice.client.notes()
-    assert alice.say("bob", "held")[0]["verdict"] == "drop"
+    with Process(folder, data=folder / "data") as engine:
+        client = Client()
+        link = client.engine = engine.connect(client.heard)
+        began = time.monotonic()
+        link.greet()
+        alice = room.join("alice", client)
+        assert time.monotonic() - began < DEADLINE, "the client waits no longer"
+        link.poll()
+        assert any("in use by another program" in line for line in client.notes())
+        assert alice.say("bob", "held")[0]["verdict"] == "drop"
+        link.close()
     other.rollback()
     other.close()
 

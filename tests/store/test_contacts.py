@@ -269,6 +269,15 @@ def test_an_import_does_not_trust_a_key_that_the_user_has_ceased_to_trust(contac
 # ---- what conversations have learnt
 
 
+def test_what_is_remembered_comes_in_the_order_of_changes(contacts: Contacts) -> None:
+    """Where there is no room for all, it is those in front who are forgotten."""
+    for nick in ("carol", "alice", "bob", "carol"):
+        contacts.met(NET, nick, ONE)
+    assert list(contacts.memories(NET)) == ["alice", "bob", "carol"]
+    contacts.met(NET, "alice", TWO)
+    assert list(contacts.memories(NET)) == ["bob", "carol", "alice"]
+
+
 def test_a_conversation_begins_with_what_another_has_learnt(folder: Path, contacts: Contacts) -> None:
     first = STRANGER.met(ONE, 3)
     contacts.learn(NET, "Bob", STRANGER, first)

@@ -36,6 +36,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         store.identities.put("third", private(2))
         store.identities.put("third", private(3), replace=True)
         store.policies.set(OTHER_NET, MANUAL)
+        store.settings.set("hexchat", "log", "on")
         for nick in ("bob", "carol"):
             for number, trust in enumerate(Trust):
                 store.contacts.met(NET, nick, fingerprint(number))
@@ -60,6 +61,7 @@ def read_all(store: Store) -> None:
     store.networks.placed(NET, "irc.evil.test")
     store.networks.of_host("irc.oftc")
     store.tags.rows()
+    assert all(isinstance(value, str) for value in store.settings.all("hexchat").values())
 
 
 def read_keys(store: Store) -> None:
@@ -75,6 +77,7 @@ def write(store: Store) -> None:
         store.contacts.judge(NET, "bob", fingerprint(9), Trust.COMPARED)
         store.contacts.judge(NET, "carol", fingerprint(1), Trust.NONE)
         store.policies.set(NET, ALWAYS)
+        store.settings.set("hexchat", "log", "off")
         store.networks.place("another", "irc.another.test")
         store.networks.join(NET, "tunnel.example")
         store.tags.claim(OTHER_NET)

@@ -6,6 +6,8 @@ import os
 import resource
 import sqlite3
 import subprocess
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -162,6 +164,28 @@ def test_who_opens_it_waits_for_a_change_to_end(folder: Path) -> None:
         assert networks(database) == ["one"]
         database.close()
         end.join()
+
+
+def test_who_has_waited_in_vain_waits_no_more_until_it_works(folder: Path, database: Database) -> None:
+    """One thing that a chat does asks the store several times."""
+    with Process("lock", folder) as other:
+        assert other.said() == "locked"
+        waited = [refused(lambda: networks(database)), refused(lambda: put(database, "one"))]
+        waited += [refused(lambda: networks(database))]
+        assert waited[0] >= BUSY_MILLISECONDS / 1000 > 2 * sum(waited[1:])
+        other.kill()
+    put(database, "one")
+    with Process("lock", folder) as other:
+        assert other.said() == "locked"
+        assert refused(lambda: put(database, "two")) >= BUSY_MILLISECONDS / 1000
+
+
+def refused(attempt: Callable[[], object]) -> float:
+    """Return for how many seconds something was tried in vain."""
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        attempt()
+    return time.monotonic() - began
 
 
 def test_after_a_reader_was_in_the_way_everything_works_again(folder: Path, database: Database) -> None:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import resource
+import shutil
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,14 @@ def test_a_tag_that_cannot_be_remembered_is_given_back(folder: Path, tags: Insta
         (folder / "away").rename(folder / FILE_NAME)
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert tags.claim("other") == tags.rows("other")[0]
+
+
+def test_a_data_folder_that_was_removed_does_not_come_back(folder: Path, tags: InstanceTags) -> None:
+    shutil.rmtree(folder)
+    with pytest.raises(StoreUnavailable) as caught:
+        tags.claim("net")
+    sentence(caught.value)
+    assert not folder.exists()
 
 
 def test_a_lock_that_cannot_be_had_is_told(
