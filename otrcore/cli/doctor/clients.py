@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..installing import script, weechat_otr
+from ..installing import hexchat_home, hexchat_otr, script, weechat_otr
 from ..installing.programs import boxed, libraries, on_path
 from . import scripts
 from .findings import Finding, fine, note, problem, quoted
@@ -18,7 +18,6 @@ from .places import (
     irssi_folders,
     pidgin_folders,
     snaps,
-    start_of,
     weechat_folders,
 )
 from .programs import NoVersion, version
@@ -26,10 +25,6 @@ from .programs import NoVersion, version
 PROGRAMS = ("weechat", "weechat-headless", "irssi", "hexchat", "zoitechat", "pidgin")
 
 OUR_SCRIPT = script.NAME
-
-_LIST_BYTES = 256 * 1024
-
-_DEBIAN_PACKAGES = Path("/var/lib/dpkg/info")
 
 
 def installed() -> Iterator[Finding]:
@@ -58,25 +53,26 @@ def otr_in_weechat() -> Iterator[Finding]:
             if path not in ours:
                 theirs = weechat_otr.is_script(path)
                 what = f"WeeChat loads {weechat_otr.TITLE if theirs else 'another OTR script'} when it starts"
-                room = scripts.again(folder, "--replace") if theirs and ours else None
-                yield _clash(f"{what}, {path}", path, beside_ours=bool(ours), room=room)
+                room = scripts.again_in_weechat(folder, "--replace") if theirs and ours else None
+                # Versions before 3.5 load whatever lies in there, so it goes to the folder above.
+                away = _unloaded(folder / "python" / path.name)
+                yield _clash(f"{what}, {path}", path, away, beside_ours=bool(ours), room=room)
 
 
 def otr_in_hexchat() -> Iterator[Finding]:
-    """Find other OTR addons and plugins that HexChat and ZoiteChat load when they start."""
-    for client, title in (("hexchat", "HexChat"), ("zoitechat", "ZoiteChat")):
-        addons = [
-            path
-            for folder in hexchat_folders()
-            if folder.name == client
-            for path in entries(folder / "addons")
-            if path.suffix in (".so", ".py") and "otr" in path.name.lower()
-        ]
-        ours = [path for path in addons if path.name == OUR_SCRIPT]
-        for path in [*addons, *libraries(client, f"{client}/plugins/*otr*.so")]:
-            if path not in ours:
-                what = f"{title} loads another OTR when it starts, {path}"
-                yield _clash(what, path, beside_ours=bool(ours))
+    """Look at our script in HexChat and ZoiteChat, and find other OTR that they load when they start."""
+    yield from scripts.in_hexchat()
+    for client in hexchat_home.CLIENTS:
+        folders = [folder for folder in dict.fromkeys(hexchat_folders()) if folder.name == client.name]
+        ours = [folder for folder in folders if os.path.lexists(folder / "addons" / OUR_SCRIPT)]
+        rooms: dict[Path, str | None] = dict.fromkeys(hexchat_otr.in_system(client))
+        for folder in folders:
+            for path in hexchat_otr.suspects(folder / "addons"):
+                theirs = folder in ours and hexchat_otr.is_other(path)
+                rooms[path] = scripts.again_in_hexchat(folder, "--replace") if theirs else None
+        for path, room in rooms.items():
+            what = f"{client.title} loads {hexchat_otr.title(path)} when it starts, {path}"
+            yield _clash(what, path, _unloaded(path), beside_ours=bool(ours), room=room)
 
 
 def otr_elsewhere() -> Iterator[Finding]:
@@ -102,41 +98,31 @@ def _told(program: Path) -> Finding:
         return note(f"{program.name}: {program}, of unknown version, as {reason}")
 
 
-def _clash(what: str, path: Path, *, beside_ours: bool, room: str | None = None) -> Finding:
+def _clash(what: str, path: Path, away: Path, *, beside_ours: bool, room: str | None = None) -> Finding:
     """Return a finding about another OTR in a client: two of them would both answer, and encrypt twice.
 
-    `room` is a command of ours that puts it aside.
+    `away` is a free name under which it is not loaded, `room` a command of ours that puts it aside.
     """
-    package = _package(path)
+    package = hexchat_otr.package(path)
     if room is not None:
         mend = f"Run  {room}  to have it put aside."
     elif package is not None:
         mend = f"Run  sudo apt remove {package}  to make room for otrcore's."
     else:
         sudo = "" if os.access(path.parent, os.W_OK) else "sudo "
-        mend = f"Run  {sudo}mv -n {quoted(path)} {quoted(_unloaded(path))}  to make room for otrcore's."
+        mend = f"Run  {sudo}mv -n {quoted(path)} {quoted(away)}  to make room for otrcore's."
     if beside_ours:
         return problem(f"{what}, beside that of otrcore: both answer, and neither works", mend)
     return note(f"{what}: beside it no other OTR works there", mend)
 
 
-def _unloaded(path: Path) -> str:
-    """Return a name beside a script under which it is not loaded, and that nothing has yet."""
+def _unloaded(path: Path) -> Path:
+    """Return a name beside a path under which nothing is loaded, and that nothing has yet."""
     name, number = f"{path}.off", 1
     while os.path.lexists(name):
         number += 1
         name = f"{path}.off{number}"
-    return name
-
-
-def _package(path: Path) -> str | None:
-    """Return the package that a plug-in came with, where Debian's list of its files says so."""
-    if path.name == "otr.so" and path.parent.parent.name == "hexchat":
-        line = os.fsencode(path) + b"\n"
-        for file in _DEBIAN_PACKAGES.glob("hexchat-otr*.list"):
-            if line in start_of(file, _LIST_BYTES):
-                return "hexchat-otr"
-    return None
+    return Path(name)
 
 
 def _is_module(path: Path, start: str) -> bool:

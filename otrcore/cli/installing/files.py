@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import shutil
 import stat
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -61,6 +63,31 @@ def move(path: Path, to: Path, undo: ExitStack) -> None:
         raise FileExistsError(errno.EEXIST, "File exists", str(to))
     os.rename(path, to)
     undo.callback(os.rename, to, path)
+
+
+def kept(path: Path, data: bytes, undo: ExitStack) -> Path:
+    """Write a file that is to be replaced, and has these contents, once more; return what that is called."""
+    copy = beside(path, data, undo)
+    shutil.copystat(path, copy)
+    undo.callback(os.replace, copy, path)
+    return copy
+
+
+def hidden(path: Path, undo: ExitStack) -> Path:
+    """Give a file that is to go a name that no program minds, and return it.  OSError."""
+    to = path.with_name(f".{path.stem}-{os.getpid()}.part")
+    move(path, to, undo)
+    return to
+
+
+def change(folder: Path, steps: Callable[[ExitStack], None]) -> None:
+    """Do all steps or none; Refusal, which names the folder where the system names none."""
+    try:
+        with ExitStack() as undo:
+            steps(undo)
+            undo.pop_all()
+    except OSError as error:
+        raise unchanged(error, folder) from error
 
 
 def _check_above(folder: Path) -> None:

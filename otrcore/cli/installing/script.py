@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import stat
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
-from .refusal import Refusal
+from ..doctor.findings import quoted
+from ..doctor.places import read_start
+from .refusal import Refusal, unchanged
 from .runtime import Runtime
 
 NAME = "otr_client.py"
+LOADED = NAME.removesuffix(".py")
+"""What a client calls it once it is loaded."""
 
 MAX_BYTES = 256 * 1024
 """Of a script that may be ours; those we know are far smaller."""
@@ -73,3 +80,36 @@ def read(text: bytes) -> Installed | None:
             return None
         source = pattern.sub(f"{name} = {_EMPTY}", source)
     return Installed(source.encode("utf-8", "surrogateescape"), Runtime(*values))
+
+
+def ours(path: Path) -> bytes | None:
+    """Return what is in our script, None if there is none; Refusal if anything else is in its place."""
+    try:
+        status = os.lstat(path)
+        if stat.S_ISREG(status.st_mode):
+            text = read_start(path, MAX_BYTES + 1)
+            if read(text) is not None:
+                return text
+            what = "is no script of otrcore's"
+        else:
+            what = "is a link" if stat.S_ISLNK(status.st_mode) else "is not a file"
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise unchanged(error, path) from error
+    raise Refusal(f"{quoted(path)} {what}, and was left as it is: move it out of the way first.")
+
+
+def became(path: Path, before: bytes | None, text: bytes, client: str) -> str:
+    """Return what has become of our script in a client, whose name is as users know it."""
+    old, new = read(before or b""), read(text)
+    if old is None or new is None:
+        return f"The script is now {quoted(path)}, and {client} loads it when it starts."
+    if before == text:
+        return f"{quoted(path)} was up to date, and now {client} loads it when it starts."
+    if old.runtime == new.runtime:
+        return f"{quoted(path)} was that of another version of otrcore, and is that of this one now."
+    return (
+        f"{quoted(path)} started the otrcore in {quoted(old.runtime.packages)}, and now starts that in "
+        f"{quoted(new.runtime.packages)}."
+    )

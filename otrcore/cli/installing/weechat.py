@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
 from ..doctor.findings import quoted
-from ..doctor.places import entries, read_start, start_of, weechat_folders
+from ..doctor.places import entries, start_of, weechat_folders
 from . import weechat_otr
-from .files import beside, check_folder, make_folder, move
-from .refusal import Refusal, unchanged
+from .files import beside, change, check_folder, hidden, make_folder
+from .other_otr import Part, move_all
+from .refusal import Refusal
 from .runtime import this
-from .script import MAX_BYTES, NAME, filled, read, shipped
+from .script import LOADED, MAX_BYTES, NAME, became, filled, ours, read, shipped
 from .weechat_home import Home, lacks_python, require
 
-CLIENT = "weechat"
+CLIENT, TITLE = "weechat", "WeeChat"
 SETTINGS = "otrcore.conf"
 
 INSTALL = "otr install weechat"
@@ -26,9 +25,6 @@ UNINSTALL = "otr uninstall weechat"
 
 NO_PLUGIN = "its plugin for Python is not installed"
 PLUGIN = "sudo apt install weechat-python"
-
-_LOADED = NAME.removesuffix(".py")
-"""What WeeChat calls our script once it is loaded."""
 
 _LINK = f"../{NAME}"
 _PRIVATE, _SHARED = 0o700, 0o755
@@ -46,7 +42,7 @@ def install(home: Home, *, replace: bool) -> list[str]:
     script, link = home.python / NAME, home.autoload / NAME
     for folder in (home.data, home.python, home.autoload):
         check_folder(folder)
-    before, linked = _ours(script), _linked(link, script)
+    before, linked = ours(script), _linked(link, script)
     theirs = weechat_otr.present(home, date.today())
     loaded = [part.path for part in theirs if part.loaded]
     if loaded and not replace:
@@ -64,16 +60,16 @@ def install(home: Home, *, replace: bool) -> list[str]:
         make_folder(home.python, _SHARED, undo)
         make_folder(home.autoload, _SHARED, undo)
         part = beside(script, text, undo)
-        weechat_otr.moved(moving, undo)
+        move_all(moving, undo)
         if not linked:
             near = os.path.samefile(home.autoload / os.pardir, home.python)
             link.symlink_to(_LINK if near else script)
             undo.callback(link.unlink)
         os.replace(part, script)
 
-    _change(home.python, put)
+    change(home.python, put)
     return [
-        _told(script, before, text),
+        became(script, before, text, TITLE),
         *(f"weechat-otr was put aside: {quoted(part.path)} is now {quoted(part.to)}" for part in moving),
         *([f"{command(UNINSTALL, home)}  puts that back."] if moving else []),
         *_keys(home, moving),
@@ -88,7 +84,7 @@ def uninstall(home: Home, *, purge: bool) -> list[str]:
     `purge` deletes our settings too.  Refusal, and then nothing is changed.
     """
     script, link, settings = home.python / NAME, home.autoload / NAME, home.config / SETTINGS
-    there, linked = _ours(script) is not None, _leads(link, script)
+    there, linked = ours(script) is not None, _leads(link, script)
     aside = weechat_otr.aside(home)
     back = [part for part in aside if not os.path.lexists(part.to)]
     purging = purge and os.path.lexists(settings)
@@ -100,19 +96,18 @@ def uninstall(home: Home, *, purge: bool) -> list[str]:
         check_folder(home.config)
 
     def take(undo: ExitStack) -> None:
-        weechat_otr.moved(back, undo)
+        move_all(back, undo)
         if linked:
             undo.callback(link.symlink_to, os.readlink(link))
             link.unlink()
-        gone = script.with_name(f".{_LOADED}-{os.getpid()}.part")
-        if there:
-            move(script, gone, undo)
+        gone = hidden(script, undo) if there else None
         if purging:
             settings.unlink()
         undo.pop_all()
-        gone.unlink(missing_ok=True)
+        if gone is not None:
+            gone.unlink()
 
-    _change(home.python, take)
+    change(home.python, take)
     kept = not purge and os.path.lexists(settings)
     return [
         *([f"The script was taken out of {quoted(home.python)}."] if there or linked else []),
@@ -123,7 +118,7 @@ def uninstall(home: Home, *, purge: bool) -> list[str]:
             if part not in back
         ),
         *([f"Deleted: {quoted(settings)}"] if purging else []),
-        f"Next: in a WeeChat that is running, type  /python unload {_LOADED}",
+        f"Next: in a WeeChat that is running, type  /python unload {LOADED}",
         *(
             ["If it was still loaded, run this once more then: it writes its settings again."]
             if purging
@@ -137,24 +132,6 @@ def uninstall(home: Home, *, purge: bool) -> list[str]:
 def command(words: str, home: Home) -> str:
     """Return a command of ours as it is typed for these folders."""
     return words if home.usual else f"{words} --folder {quoted(home.data)}"
-
-
-def _ours(script: Path) -> bytes | None:
-    """Return what is in our script, None if there is none; Refusal if anything else is in its place."""
-    try:
-        status = os.lstat(script)
-        if stat.S_ISREG(status.st_mode):
-            text = read_start(script, MAX_BYTES + 1)
-            if read(text) is not None:
-                return text
-            what = "is no script of otrcore's"
-        else:
-            what = "is a link" if stat.S_ISLNK(status.st_mode) else "is not a file"
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise unchanged(error, script) from error
-    raise Refusal(f"{quoted(script)} {what}, and was left as it is: move it out of the way first.")
 
 
 def _linked(link: Path, script: Path) -> bool:
@@ -171,32 +148,7 @@ def _leads(link: Path, script: Path) -> bool:
     return link.is_symlink() and os.path.realpath(link) == os.path.realpath(script)
 
 
-def _change(folder: Path, steps: Callable[[ExitStack], None]) -> None:
-    """Do all steps or none; Refusal."""
-    try:
-        with ExitStack() as undo:
-            steps(undo)
-            undo.pop_all()
-    except OSError as error:
-        raise unchanged(error, folder) from error
-
-
-def _told(script: Path, before: bytes | None, text: bytes) -> str:
-    """Return what has become of the script."""
-    old, new = read(before or b""), read(text)
-    if old is None or new is None:
-        return f"The script is now {quoted(script)}, and WeeChat loads it when it starts."
-    if before == text:
-        return f"{quoted(script)} was up to date, and now WeeChat loads it when it starts."
-    if old.runtime == new.runtime:
-        return f"{quoted(script)} was that of another version of otrcore, and is that of this one now."
-    return (
-        f"{quoted(script)} started the otrcore in {quoted(old.runtime.packages)}, and now starts that in "
-        f"{quoted(new.runtime.packages)}."
-    )
-
-
-def _keys(home: Home, moving: list[weechat_otr.Part]) -> list[str]:
+def _keys(home: Home, moving: list[Part]) -> list[str]:
     """Return how the keys of what was put aside can be used on."""
     folder = home.data / weechat_otr.KEYS
     if not moving or not any(path.suffix == ".key3" for path in entries(folder)):
@@ -224,7 +176,7 @@ def _warnings(home: Home) -> list[str]:
 
 def _next(home: Home, *, before: bytes | None = None, moved: bool = False) -> list[str]:
     """Return what the user does next."""
-    load = f"/python load {NAME}" if before is None else f"/python reload {_LOADED}"
+    load = f"/python load {NAME}" if before is None else f"/python reload {LOADED}"
     first = "/python unload otr  and then  " if moved else ""
     return [
         f"Next: start WeeChat, or in one that is running type  {first}{load}",

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ..doctor.findings import quoted
 from ..doctor.places import config_home, data_home, entries, flatpaks, home, snaps
-from ..doctor.programs import NoVersion, version
-from .programs import boxed, libraries, on_path
+from .programs import boxed, libraries, on_path, refuse_relative, release
 from .refusal import Refusal
 
 PROGRAMS = ("weechat", "weechat-curses", "weechat-headless")
@@ -125,25 +124,15 @@ def _expanded(text: str) -> Path:
 
 
 def _xdg(folder: Path, variable: str) -> Path:
-    chosen = os.environ.get(variable, "")
-    if chosen and not os.path.isabs(chosen):  # which WeeChat, unlike others, does not pass over
-        raise Refusal(
-            f"{variable} is {quoted(chosen)}, by which WeeChat uses another folder wherever it is started: "
-            "set it to a path that begins with a slash."
-        )
+    refuse_relative(variable, "WeeChat")
     return folder / "weechat"
 
 
 def _is_old() -> bool:
     """Whether the WeeChat that is there knows its old folder only."""
-    for program in on_path(PROGRAMS):
-        if not boxed(program):
-            try:
-                numbers = version(program).split(".")
-                return tuple(int("".join(filter(str.isdigit, number)) or 0) for number in numbers[:2]) < _OLD
-            except NoVersion:
-                continue
-    return False
+    told = (release(program) for program in on_path(PROGRAMS) if not boxed(program))
+    first = next((numbers for numbers in told if numbers is not None), None)
+    return first is not None and first < _OLD
 
 
 _BOXED = (

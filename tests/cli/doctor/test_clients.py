@@ -160,16 +160,21 @@ def test_weechat_otr_is_found_and_put_aside(
     obey(finding, home)
     assert list(clients.otr_in_weechat()) == []
     assert script.read_text() == WEECHAT_OTR, "the link was put aside, not the script"
-    assert (link.with_name("otr.py.off")).read_text() == WEECHAT_OTR
+    assert list(link.parent.iterdir()) == [], "old versions load whatever lies there"
+    aside = folder / "otr.py.off"
+    assert os.readlink(aside) == "../otr.py"
+    aside.rename(link)
+    assert link.samefile(script)
 
 
 def test_putting_aside_overwrites_nothing(home: Path) -> None:
-    autoload = home / ".weechat/python/autoload"
-    script = put(autoload / "otr.py", WEECHAT_OTR)
-    put(autoload / "otr.py.off", "kept")
+    python = home / ".weechat/python"
+    script = put(python / "autoload/otr.py", WEECHAT_OTR)
+    put(python / "otr.py.off", "kept")
     obey(about(clients.otr_in_weechat(), str(script)), home)
-    assert (autoload / "otr.py.off").read_text() == "kept"
-    assert (autoload / "otr.py.off2").read_text() == WEECHAT_OTR
+    assert (python / "otr.py.off").read_text() == "kept"
+    assert (python / "otr.py.off2").read_text() == WEECHAT_OTR
+    assert list(script.parent.iterdir()) == []
 
 
 def test_beside_our_script_another_one_is_a_problem(home: Path) -> None:
@@ -190,11 +195,9 @@ def test_otr_in_hexchats_own_folder(home: Path, client: str) -> None:
     put(addons / "notes.txt")
     finding = about(clients.otr_in_hexchat(), str(addons / "otr.so"))
     assert finding.level is Level.NOTE
-    put(addons / clients.OUR_SCRIPT)
-    finding = about(clients.otr_in_hexchat(), str(addons / "otr.so"))
-    assert finding.level is Level.PROBLEM
     obey(finding, home)
     assert list(clients.otr_in_hexchat()) == []
+    assert (addons / "otr.so.off").exists()
 
 
 def test_what_cannot_be_read_or_never_ends(home: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otrcore.cli.installing.runtime import Runtime
-from tests.cli.installing.users import User
+from tests.cli.installing.users import HexChatUser, User
 from tests.support import require
 
 _trouble = cache(Runtime.trouble)
@@ -25,3 +25,13 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Runtime, "trouble", _trouble)
     return User(tmp_path)
+
+
+@pytest.fixture
+def hexchat_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HexChatUser:
+    """Somebody with a real HexChat who has not started it yet."""
+    require("hexchat")
+    for name in ("HEXCHAT_LIBDIR", "ZOITECHAT_LIBDIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Runtime, "trouble", _trouble)
+    return HexChatUser(tmp_path)

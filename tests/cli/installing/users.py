@@ -1,4 +1,4 @@
-"""A user of WeeChat, at home in a folder of a test's, and what lies there."""
+"""Users of chat clients, at home in a folder of a test's, and what lies there."""
 
 from __future__ import annotations
 
@@ -56,16 +56,53 @@ def state(folder: Path) -> State:
     return found
 
 
-class User:
-    """Somebody whose WeeChat, where nothing says otherwise, has its folders by the XDG specification."""
+class Somebody:
+    """Somebody at home, who has a chat client."""
+
+    client = ""
+    """What `otr install` calls it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.home = folder / "home"
         self.home.mkdir()
+        self.changes: dict[str, str] = {}
+
+    def put(self, path: Path, text: str = "") -> Path:
+        """Write a file, and make the folders for it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def install(self, *options: str) -> Outcome:
+        """Run `otr install` for the client."""
+        return otr(self.folder, "install", self.client, *options, changes=self.changes)
+
+    def uninstall(self, *options: str) -> Outcome:
+        """Run `otr uninstall` for the client."""
+        return otr(self.folder, "uninstall", self.client, *options, changes=self.changes)
+
+    def state(self) -> State:
+        """Return all that lies in the home folder."""
+        return state(self.home)
+
+    def refused(self, *options: str) -> str:
+        """Run `otr install`, which is to be refused and to change nothing; return the sentence."""
+        before = self.state()
+        sentence = self.install(*options).refusal
+        assert self.state() == before
+        return sentence
+
+
+class User(Somebody):
+    """Somebody whose WeeChat, where nothing says otherwise, has its folders by the XDG specification."""
+
+    client = "weechat"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self.data = self.home / ".local/share/weechat"
         self.config = self.home / ".config/weechat"
-        self.changes: dict[str, str] = {}
 
     @property
     def python(self) -> Path:
@@ -79,12 +116,6 @@ class User:
     def link(self) -> Path:
         return self.python / "autoload" / SCRIPT
 
-    def put(self, path: Path, text: str = "") -> Path:
-        """Write a file, and make the folders for it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
-
     def autoload(self, name: str) -> Path:
         """Have WeeChat load a script when it starts, as WeeChat itself does that."""
         link = self.python / "autoload" / name
@@ -92,21 +123,35 @@ class User:
         link.symlink_to(f"../{name}")
         return link
 
-    def install(self, *options: str) -> Outcome:
-        """Run `otr install weechat`."""
-        return otr(self.folder, "install", "weechat", *options, changes=self.changes)
 
-    def uninstall(self, *options: str) -> Outcome:
-        """Run `otr uninstall weechat`."""
-        return otr(self.folder, "uninstall", "weechat", *options, changes=self.changes)
+class HexChatUser(Somebody):
+    """Somebody with a HexChat."""
 
-    def state(self) -> State:
-        """Return all that lies in the home folder."""
-        return state(self.home)
+    client = "hexchat"
 
-    def refused(self, *options: str) -> str:
-        """Run `otr install weechat`, which is to be refused and to change nothing; return the sentence."""
-        before = self.state()
-        sentence = self.install(*options).refusal
-        assert self.state() == before
-        return sentence
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.config = self.home / ".config/hexchat"
+        self.zoite = self.home / ".config/zoitechat"
+
+    @property
+    def addons(self) -> Path:
+        return self.config / "addons"
+
+    @property
+    def script(self) -> Path:
+        return self.addons / SCRIPT
+
+    @property
+    def second(self) -> Path:
+        """Where the script of ZoiteChat is."""
+        return self.zoite / "addons" / SCRIPT
+
+    def programs(self, *names: str, version: str = "2.16.1") -> Path:
+        """Let these be all the programs there are; return the folder that they belong to."""
+        place = self.folder / "usr"
+        (place / "bin").mkdir(parents=True, exist_ok=True)
+        for name in names:
+            self.put(place / "bin" / name, f"#!/bin/sh\necho {name} {version}\n").chmod(0o755)
+        self.changes["PATH"] = str(place / "bin")
+        return place
