@@ -1,4 +1,1 @@
-"""The HexChat addon, carried by the wheel as `otrcore.scripts.hexchat`.
-
-Only the package is here: the addon itself is not yet in this version.
-"""
+"""The addon for HexChat, in the wheel as `otrcore.scripts.hexchat`, from where `otr install` takes it."""
