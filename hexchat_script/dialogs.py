@@ -61,6 +61,15 @@ class Dialogs:
     def ask(self, number: int, prompt: Prompt) -> None:
         """Ask for a secret, as the user has wished."""
         self._prompts[number] = prompt
+        self._open(number, prompt)
+
+    def again(self) -> None:
+        """Ask once more for what concerns no peer: the user may have closed the window of it."""
+        for number, prompt in list(self._prompts.items()):
+            if not prompt.peer:
+                self._open(number, prompt)
+
+    def _open(self, number: int, prompt: Prompt) -> None:
         tab = self._screen.tab(prompt.server, prompt.peer) if prompt.peer else None
         tab = tab or self._screen.tabs.of(prompt.server) or self._screen.tabs.all()[0]
         self._line(tab, f"{prompt.text}\n(others at your screen can read it)", f"{SECRET} {number}")

@@ -30,7 +30,7 @@ __module_description__ = "Off-the-Record messaging: private conversations"
 TICK = 50  # milliseconds between two looks at what the engine has to say
 NONE: int = hexchat.EAT_NONE
 ALL: int = hexchat.EAT_ALL
-COMMAND, SERVER, PRINT = "command", "server_attrs", "print"
+COMMAND, SERVER, PRINT, PRINT_ATTRS = "command", "server_attrs", "print", "print_attrs"
 
 # What addons of this name share, one after the other, in one HexChat.
 KEPT: Any = sys.modules.setdefault("otr_client_kept", ModuleType("otr_client_kept"))
@@ -230,15 +230,15 @@ def incoming(word: list[str], word_eol: list[str], data: Any, attrs: Any) -> int
 
 
 @hook(
-    PRINT,
+    PRINT_ATTRS,
     *("Private Message to Dialog", "Private Action to Dialog", "Private Message", "Private Action", "Notice"),
 )
-def signed(word: list[str], word_eol: list[str], event: str) -> int:
+def signed(word: list[str], word_eol: list[str], event: str, attrs: Any) -> int:
     """Put the sign in front of what came encrypted, after all have seen what came."""
     sign = screen.take_sign()
     if not sign or len(word) < 2:
         return NONE
-    hexchat.emit_print(event, word[0], sign + word[1], *word[2:4])
+    hexchat.emit_print(event, word[0], sign + word[1], *word[2:4], time=attrs.time)
     return ALL
 
 
@@ -252,6 +252,7 @@ def commanded(word: list[str], word_eol: list[str], data: Any) -> int:
     tab = screen.tabs.here()
     with screen.asked_in(tab):
         screen.chat.command(tab.server, tab.peer, word_eol[1] if len(word) > 1 else "")
+    screen.dialogs.again()
     return ALL
 
 
