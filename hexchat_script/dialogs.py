@@ -84,9 +84,9 @@ class Dialogs:
             del self._waiting[next(iter(self._waiting))]
         self._waiting[server, peer] = None
 
-    def forget(self, tab: Tab) -> None:
-        """The user takes care of a conversation without us."""
-        self._waiting.pop((tab.server, tab.peer), None)
+    def forget(self, server: str, peer: str) -> None:
+        """A peer need not be answered any more, or the user takes care of it without us."""
+        self._waiting.pop((server, peer), None)
 
     def tick(self) -> None:
         """Open what waits, in the tab that the user looks at, and while nothing is typed there."""

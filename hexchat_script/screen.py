@@ -211,7 +211,7 @@ class Screen:
     def asked_in(self, tab: Tab) -> Iterator[None]:
         """The user has given a command in this tab."""
         before, self.asked = self.asked, tab
-        self.dialogs.forget(tab)
+        self.dialogs.forget(tab.server, tab.peer)
         try:
             yield
         finally:
@@ -240,7 +240,9 @@ class Screen:
                     place.prnt(f"{_COLORS[level]}OTR{_RESET}\t{_CONTROL.sub(' ', line)}")
             if place != front:
                 place.command(f"GUI COLOR {3 if highlight else _TAB_ACTIVITY[level]}")
-        if highlight and self.options["dialogs"] == ON:
+        if not highlight:
+            self.dialogs.forget(server, peer)  # there is other news of the verification, perhaps
+        elif self.options["dialogs"] == ON:
             self.dialogs.invite(server, peer)
 
     def ask(

@@ -176,7 +176,7 @@ def _ask(host: IrcHost, nick: str, question: str) -> list[Action]:
             _note(
                 nick,
                 f"{nick} was asked nothing: what stands behind this command is shown to {nick}, and has to "
-                "end with a question mark. The secret is asked for afterwards, unseen.",
+                "end with a question mark. The secret is asked for afterwards.",
             )
         ]
     return host.ask(nick, question or None)
@@ -357,7 +357,7 @@ COMMANDS = (
     ),
     Command(
         "smp ask",
-        "verify the other by a secret that only you two know; it is asked for unseen",
+        "verify the other by a secret that only you two know; it is asked for then",
         _ask,
         ("authq", "smp start"),
         "[QUESTION?]",

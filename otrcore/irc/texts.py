@@ -281,7 +281,7 @@ def _verification(
             asked = f', and asks: "{shown_question(question)}"' if question else "."
             return (
                 wish + asked,
-                "/otr smp answer to give the secret, unseen; /otr smp abort if you do not know what this is "
+                "/otr smp answer to give the secret; /otr smp abort if you do not know what this is "
                 "about.",
             )
         case SmpProgress(percent):
