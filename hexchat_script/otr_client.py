@@ -309,7 +309,8 @@ def opened(word: list[str], word_eol: list[str], data: Any) -> None:
 def closed(word: list[str], word_eol: list[str], data: Any) -> None:
     tab = screen.tabs.here()
     if tab.kind == DIALOG:
-        screen.chat.buffer_closed(tab.server, tab.name)
+        with screen.at_once():  # the server's own tab may be closed with it
+            screen.chat.buffer_closed(tab.server, tab.name)
     if not [
         other for other in screen.tabs.all() if other.number == tab.number and other.context != tab.context
     ]:

@@ -28,6 +28,8 @@ class Batch:
         self.to = to
         self.number = number
         self.sizes: list[int] = []
+        self.left = 0
+        """Lines that were sent at once."""
         self.since = time.monotonic()
         self.waiting = 0
 
@@ -56,7 +58,7 @@ class Progress:
         self._batches: list[Batch] = []
         self._next = 0.0
 
-    def sent(self, server: str, to: str, number: int, size: int) -> None:
+    def sent(self, server: str, to: str, number: int, size: int, waits: bool) -> None:
         """A line of so many bytes was handed to HexChat, for a connection of this number."""
         now = time.monotonic()
         last = self._batches[-1] if self._batches else None
@@ -64,6 +66,7 @@ class Progress:
             last = Batch(server, to, number)
             self._batches.append(last)
         last.sizes.append(size)
+        last.left += not waits
         last.since = now
 
     def of(self, server: str, to: str) -> Sent | None:
@@ -84,7 +87,7 @@ class Progress:
         for batch in reversed(self._batches):  # the newest is at the end of the queue
             before, batch.waiting = batch.waiting, 0
             left = queues.get(batch.number, 0)
-            for size in reversed(batch.sizes):
+            for size in reversed(batch.sizes[batch.left :]):
                 if size > left:
                     break
                 left -= size

@@ -106,7 +106,8 @@ class Screen:
             if tab is None:
                 raise LookupError("no tab of that server")
             tab.context.command("QUOTE " + message)
-            self.progress.sent(server, to, tab.number, len(message.encode()) + 2)
+            queue = max((now.queue for now in self.tabs.all() if now.number == tab.number), default=0)
+            self.progress.sent(server, to, tab.number, len(message.encode()) + 2, waits=queue > tab.queue)
         finally:
             self.sending = ""
             self.chat.mine(server, message)
@@ -328,11 +329,11 @@ class Screen:
         elif status.starting:
             mark = "\N{HORIZONTAL ELLIPSIS}"
         sent = self.progress.of(tab.server, tab.name)
-        parts = [
+        parts = [  # in front of the nick, as HexChat shows the first twenty characters
             *([mark] if mark else []),
-            tab.name,
             *([f"{status.percent} %"] if status.percent is not None else []),
-            *([f"(sending {sent.lines + 1} of {sent.of})"] if sent is not None else []),
+            *([f"sending {sent.lines + 1} of {sent.of}"] if sent is not None else []),
+            tab.name,
         ]
         return " ".join(parts)
 
@@ -373,7 +374,10 @@ class Screen:
         self._looked = time.monotonic()
         before, self.aside = self.aside, beside.is_loaded()
         if before != self.aside:
-            self.tell("", "", beside.TOLD if self.aside else beside.BACK)
+            if self.aside:
+                self.tell("", "", beside.TOLD)
+            else:
+                self.tell("", "", beside.BACK, "good")
 
     # The end.
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 MAX_LINE_BYTES = 510
 """Bytes of a line as delivered, without CR LF and without IRCv3 tags (RFC 2812 section 2.3)."""
 
-WORST_USER = 11
+WORST_USER = 20
 WORST_HOST = 63
-"""Longest user and host parts that servers show; taken until our own are known."""
+"""Longest user and host parts that servers show, ngircd for the user; taken until our own are known."""
 
 _LINE_BREAKS = str.maketrans("", "", "\r\n\0")
 

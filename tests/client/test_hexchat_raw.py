@@ -6,9 +6,11 @@ import json
 import subprocess
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from otrcore.scripts.hexchat import raw
+
 from tests.client.test_pythons import MINORS, find_python
 
 SOURCE = Path(str(resources.files("otrcore.scripts.hexchat") / "raw.py")).resolve()
@@ -55,6 +57,7 @@ BARE = {
     "\x01ACTION waves": "waves",
     "\x01PING\x01": "\x01PING\x01",
 }
+REQUESTS = {"hi": "", "": "", "\x01": "", "\x01time\x01": "TIME", "\x01Ping 1 2\x01": "PING"}
 FILES = {
     b"": True,
     b"msg bob hi\nmsg bob caf\xc3\xa9\n": True,
@@ -72,12 +75,13 @@ exec(compile(open(sys.argv[1], encoding="utf-8").read(), "raw.py", "exec", optim
 given = json.load(sys.stdin)
 print(json.dumps({name: [names[name](text) for text in texts] for name, texts in given.items()}))
 """
-EXPECTED = {
+EXPECTED: dict[str, Any] = {
     "message": {text: None if found is None else list(found) for text, found in MESSAGES.items()},
     "lines": LINES,
     "nick": {prefix: nick for prefix, (nick, _) in PREFIXES.items()},
     "mask": {prefix: mask for prefix, (_, mask) in PREFIXES.items()},
     "bare": BARE,
+    "request": REQUESTS,
 }
 
 

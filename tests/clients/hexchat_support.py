@@ -274,7 +274,8 @@ def readable(clients: Iterable[Peer], text: str) -> list[str]:
         for client in clients
         for wire in ([client.wire] if isinstance(client, Irssi) else client.wires.values())
     ]
-    return [line.text for wire in wires for line in wire.lines if text in line.text]
+    shown = weechat_support.without_offer
+    return [line.text for wire in wires for line in wire.lines if text in shown(line.text)]
 
 
 def engine_of(client: HexChat | WeeChat) -> int:

@@ -184,7 +184,7 @@ def test_a_conversation_is_verified(pair: Pair) -> None:
         assert not notes(other, one.nick, "wants to verify you"), "the secret comes first"
         one.fill_in(SECRET)
         wait_note(other, one.nick, f'asks: "{QUESTION}"')
-        wait_label(one, other.nick, f"{UNVERIFIED} {other.nick} 25 %")
+        wait_label(one, other.nick, f"{UNVERIFIED} 25 % {other.nick}")
         # In front of the user it opens by itself.
         asked = other.wait_dialog(f"Your answer for {one.nick}")
         assert "pancakes" in asked.labels[0]

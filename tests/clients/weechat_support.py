@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -81,7 +82,12 @@ def talk(alice: WeeChat, bob: WeeChat, text: str, server: str = SERVER) -> None:
 def readable(clients: Iterable[WeeChat], text: str) -> list[str]:
     """Return the lines between clients and servers in which a text can be read."""
     wires = [wire for client in clients for wire in client.wires.values()]
-    return [line.text for wire in wires for line in wire.lines if text in line.text]
+    return [line.text for wire in wires for line in wire.lines if text in without_offer(line.text)]
+
+
+def without_offer(line: str) -> str:
+    """Return a line without an offer of OTR, which stands between two words of it, in blanks."""
+    return re.sub(r"[ \t]{16,}", " ", line)
 
 
 def answer(client: WeeChat, peer: str, secret: str, server: str = SERVER) -> None:

@@ -47,8 +47,8 @@ def test_figures_counted_by_hand() -> None:
     # :alice77!~al@127.0.0.1 PRIVMSG bobby77 :
     assert text_limit("alice77", "alice77!~al@127.0.0.1", "bobby77") == 470
     assert text_limit("alice77", "alice77!~al@127.0.0.1", "bobby77", "NOTICE") == 471
-    # The longest that servers show: nicks of 30, a user name of 11 and a host of 63 characters.
-    assert text_limit("n" * 30, None, "t" * 30) == 362
+    # The longest that servers show: nicks of 30, a user name of 20 and a host of 63 characters.
+    assert text_limit("n" * 30, None, "t" * 30) == 353
 
 
 def same_but_for_blanks(pieces: list[str], text: str) -> bool:
