@@ -12,6 +12,7 @@ from ..irc.connection import IncomingMessage
 from ..irc.dial import ServerAddress
 from ..irc.isupport import Features
 from ..irc.keeper import Keeper
+from ..irc.lanes import Threads
 from ..irc.names import fold
 from ..irc.pacing import Pace
 from ..irc.runner import Runner
@@ -51,7 +52,7 @@ class Chat:
         """The secret that the next line is, whatever happens meanwhile: it must not be sent as a text."""
         self._more_of_it = False
         self._input: Input | None = None
-        self.runner = Runner(address, me, self, keeper, realname="otrcore", pace=pace)
+        self.runner = Runner(address, me, self, keeper, realname="otrcore", pace=pace, lanes=Threads())
 
     def ready(self) -> None:
         """Tell where we are and what can be done."""

@@ -6,12 +6,13 @@ that is deleted afterwards.
 
 from __future__ import annotations
 
+import os
 import select
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,9 @@ TEXTS = (
     "Grüße aus Zürich, привет из Москвы, 你好: any script will do.",
     "This one is long, so that it has to be cut into pieces: " + "all work and no play, said the bear; " * 20,
 )
+NO_HURRY = {"OTRBOT_LIMITS_INPUT_BURST": "1000", "OTRBOT_LIMITS_INPUT_PER_SECOND": "1000"}
+"""Settings of a bot that has nobody to protect itself from."""
+
 STEP_SECONDS = 30.0
 CHILD_SECONDS = 5.0
 WINDOW = 16
@@ -54,12 +58,18 @@ class DemoFailed(OtrcoreError):
 class Process:
     """A child process whose output lines are collected."""
 
-    def __init__(self, *arguments: str, errors: bool = False) -> None:
-        """Start a module of ours; collect what it writes to stdout, or to stderr with `errors`."""
+    def __init__(
+        self, *arguments: str, errors: bool = False, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """Start a module of ours; collect what it writes to stdout, or to stderr with `errors`.
+
+        `environ` comes on top of our own environment.
+        """
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             # -P: an irc.py in the folder that we happen to be in is none of ours.
             [sys.executable, "-P", "-m", *arguments],
+            env={**os.environ, **(environ or {})},
             # A Ctrl-C on the terminal is for us, who then stop the others.
             start_new_session=True,
             # Never written to: its end tells the process that we are gone, however we went.
@@ -248,7 +258,7 @@ def play(folder: Path | None, *, show_wire: bool) -> None:
         server.wait_for_line(STEP_SECONDS)
         port = int(server.lines[0])
         where = ["--server", f"127.0.0.1:{port}", "--nick", BOT, "--data-dir", str(folder / BOT)]
-        bot = Process("otrbot", "run", *where, "--pace", "none", errors=True)
+        bot = Process("otrbot", "run", *where, "--pace", "none", "--once", errors=True, environ=NO_HURRY)
         cleanup.callback(bot.stop)
         demo = Demo(server, bot, stop, port, folder, show_wire)
         cleanup.callback(demo.runner.close, "the demonstration is over")

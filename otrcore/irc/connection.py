@@ -19,20 +19,21 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar
 
 import irc.client
 import irc.events
 
-from ..errors import UsageError
+from ..errors import ConnectionFailed, UsageError
 from .dial import ServerAddress, open_socket, plain, words
 from .isupport import Features
 from .names import fold
-from .nickchoice import NickChoice
-from .pacing import OutboundQueue, Pace
-from .received import LineAssembler, decode, parse
+from .nickchoice import NickChoice, NickRegain
+from .pacing import MAX_LINES, MAX_LINES_PER_TARGET, OutboundQueue, Pace
+from .received import LineAssembler, ReceivedLine, decode, parse
+from .sasl import AuthenticationRefused, Credentials, Negotiation
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -70,12 +71,40 @@ text.
 _MAX_NAME_BYTES = 100
 _MAX_QUIT_BYTES = 300
 
+_THROTTLED = re.compile(r"\*\*\* Message to (?P<target>\S+) throttled due to flooding")
+"""A server's notice that it drops lines to a target; for those that are notices, it drops without a word."""
+_MAX_PASSWORD_BYTES = 400
+
 _CLOSED = "connection closed"
 """Our own event. Not the library's `disconnect`: event names are the server's commands, and a server that
 sends the word DISCONNECT has not disconnected. No command holds a blank.
 """
 
 Command = Literal["PRIVMSG", "NOTICE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """With what to be let in; ValueError, without the password, for one that cannot be sent."""
+
+    sasl: Credentials | None = None
+    """With these, nothing is ever registered that SASL has not let in."""
+    server_password: str | None = field(default=None, repr=False)
+    tls_context: ssl.SSLContext | None = None
+    """Whom to trust, and our certificate; None for the system's authorities and none."""
+
+    def __post_init__(self) -> None:
+        if self.server_password is None:
+            return
+        try:
+            size = len(self.server_password.encode())
+        except UnicodeEncodeError:
+            size = 0
+        if not 0 < size <= _MAX_PASSWORD_BYTES or set("\r\n\0") & set(self.server_password):
+            raise ValueError(
+                f"The server's password must be one line of 1 to {_MAX_PASSWORD_BYTES} bytes of UTF-8: "
+                "mend the configuration."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +163,17 @@ class _GuardedServerConnection(irc.client.ServerConnection):  # type: ignore[mis
         super().__init__(reactor)
         self.unsent = bytearray()
         self.bad_lines = 0
+        self.take_first: Callable[[ReceivedLine], bool] = lambda _: False
+        """Asked about each line before anything else sees it: whether that is not to see it at all."""
 
-    def start(
-        self, sock: socket.socket, address: ServerAddress, nick: str, username: str, realname: str
-    ) -> None:
-        """Take over an open socket and begin to register."""
+    def start(self, sock: socket.socket) -> None:
+        """Take over an open socket. Unlike the library's `connect`, says nothing yet."""
         self.unsent.clear()
-        self.connect(
-            address.host,
-            address.port,
-            nick,
-            username=username,
-            ircname=realname,
-            connect_factory=lambda _address: sock,
-        )
+        self.buffer = self.buffer_class()
+        self.handlers: dict[str, Callable[..., object]] = {}
+        self.real_server_name = self.real_nickname = ""
+        self.socket = sock
+        self.connected = True
 
     def process_data(self) -> None:
         """Read what is there, in bounds, and handle every complete line."""
@@ -171,7 +197,7 @@ class _GuardedServerConnection(irc.client.ServerConnection):  # type: ignore[mis
     def _process_line(self, line: str) -> None:
         try:
             received = parse(line)
-            if received is not None:
+            if received is not None and not self.take_first(received):
                 self._handle_event(
                     irc.client.Event(
                         irc.events.Command.lookup(received.command),
@@ -224,9 +250,9 @@ class _GuardedServerConnection(irc.client.ServerConnection):  # type: ignore[mis
             progress = True
         return progress
 
-    def disconnect(self, message: str = "") -> None:
-        """Close the socket and say why. Unlike the library's, sends no QUIT: the way out may be what is
-        broken.
+    def disconnect(self, message: str = "", said: str = "") -> None:
+        """Close the socket and say why, and what the server said. Unlike the library's, sends no QUIT: the
+        way out may be what is broken.
         """
         if not self.connected:
             return
@@ -235,16 +261,39 @@ class _GuardedServerConnection(irc.client.ServerConnection):  # type: ignore[mis
         del self.connected, self.socket
         self.unsent.clear()
         sock.close()
-        self._handle_event(irc.client.Event(_CLOSED, irc.client.NickMask(), None, [message]))
+        self._handle_event(irc.client.Event(_CLOSED, irc.client.NickMask(), None, [message, said]))
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """The options of a `Connection` that have a default, but for its clock; see there."""
+
+    pace: Pace
+    altnicks: Sequence[str]
+    login: Callable[[], Login]
+    capabilities: Collection[str]
+    regain_nick: bool
+    bot_mode: bool
+    queue_lines: int
+    queue_lines_per_target: int
+    connect_timeout: float
+    registration_timeout: float
+    ping_after: float
+    drop_after: float
 
 
 class Connection:
     """A nick on a server. See `Listener` for what it tells, and `process` for how it runs.
 
-    `ping_after` and `drop_after` are seconds of silence: after the first the server is asked for a sign of
-    life, after the second the connection is given up. `registration_timeout` bounds the time from `connect`
-    to `ready`, `connect_timeout` that of `connect` (looking the name up aside, which the system bounds).
-    ValueError when the nick, user name or real name cannot be sent.
+    `altnicks` are asked for in their order when the nick is taken, before any that is made up; with
+    `regain_nick` the wanted one is taken once it is free. `login` is called for each connection, and what it
+    raises comes out of `connect`. `capabilities` are asked for where the server offers them. `bot_mode` tells
+    the server that we are a bot, if it has a mode for that. `queue_lines`, and of them
+    `queue_lines_per_target`, may wait for their turn.
+
+    `ping_after` and `drop_after` are seconds since the server has last answered a PING: after the first it is
+    asked again, after the second the connection is given up. `registration_timeout` bounds the time from
+    `connect` to `ready`, `connect_timeout` that of `connect` (looking the name up aside, which the system
+    bounds). ValueError when a nick, the user name or the real name cannot be sent.
     """
 
     def __init__(
@@ -256,15 +305,22 @@ class Connection:
         realname: str,
         username: str,
         pace: Pace = Pace.DEFAULT,
+        altnicks: Sequence[str] = (),
+        login: Callable[[], Login] = Login,
+        capabilities: Collection[str] = (),
+        regain_nick: bool = False,
+        bot_mode: bool = False,
+        queue_lines: int = MAX_LINES,
+        queue_lines_per_target: int = MAX_LINES_PER_TARGET,
         clock: Callable[[], float] = time.monotonic,
-        tls_context: ssl.SSLContext | None = None,
         connect_timeout: float = 20.0,
         registration_timeout: float = 60.0,
         ping_after: float = 60.0,
         drop_after: float = 120.0,
     ) -> None:
-        if not is_name(nick):
-            raise ValueError(f"{nick!r} cannot be a nick: choose one word without commas and colons.")
+        for name in (nick, *altnicks):
+            if not is_name(name):
+                raise ValueError(f"{name!r} cannot be a nick: choose one word without commas and colons.")
         if not is_name(username):
             raise ValueError(
                 f"{username!r} cannot be a user name: choose one word without commas and colons."
@@ -280,7 +336,13 @@ class Connection:
         self._username = username
         self._pace = pace
         self._clock = clock
-        self._tls_context = tls_context
+        self._altnicks = tuple(altnicks)
+        self._login = login
+        self._capabilities = tuple(capabilities)
+        self._regain_nick = regain_nick
+        self._bot_mode = bot_mode
+        self._queue_lines = queue_lines
+        self._queue_lines_per_target = queue_lines_per_target
         self._connect_timeout = connect_timeout
         self._registration_timeout = registration_timeout
         self._ping_after = ping_after
@@ -290,6 +352,7 @@ class Connection:
         self._reactor = irc.client.Reactor()
         self._reactor.connection_class = _GuardedServerConnection
         self._server: _GuardedServerConnection = self._reactor.server()
+        self._server.take_first = self._negotiate
         self._reactor.add_global_handler("all_events", self._on_any, -50)
         for event, handler in {
             "welcome": self._on_welcome,
@@ -302,6 +365,10 @@ class Connection:
             "unavailresource": self._on_nick_taken,
             "396": self._on_host_changed,
             "nosuchnick": self._on_no_such_nick,
+            "passwdmismatch": self._on_password_refused,
+            "ison": self._on_ison,
+            "731": self._on_offline,
+            "734": self._on_monitor_full,
             "privmsg": self._on_message,
             "notice": self._on_message,
             "nick": self._on_nick,
@@ -311,21 +378,35 @@ class Connection:
             _CLOSED: self._on_closed,
         }.items():
             self._reactor.add_global_handler(event, handler)
-        self._reset()
+        self._reset(Login())
 
-    def _reset(self) -> None:
+    def _reset(self, login: Login) -> None:
         """The state of a connection that begins now."""
         now = self._clock()
         self._nick = self._wanted_nick
         self._own_mask: str | None = None
         self._features = Features()
-        self._queue: OutboundQueue[tuple[Command, str]] = OutboundQueue(self._pace)
-        self._choice = NickChoice(self._wanted_nick)
+        self._queue: OutboundQueue[tuple[Command, str]] = OutboundQueue(
+            self._pace,
+            max_lines=self._queue_lines,
+            max_lines_per_target=self._queue_lines_per_target,
+            fold=lambda nick: fold(nick, self._features),
+        )
+        self._throttled = self._received = self._sent = 0
+        self._choice = NickChoice(self._wanted_nick, self._altnicks)
+        self._regain: NickRegain | None = None
+        self._negotiation = Negotiation(login.sasl, self._capabilities)
+        self._server_password = login.server_password
+        self._introduced = False
+        self._refused = False
+        self._lost: ConnectionFailed | None = None
+        self._parting_words = ""
         self._register_by = now + self._registration_timeout
         self._welcomed_at: float | None = None
         self._registered = False
         self._quitting = False
-        self._last_heard = now
+        self._answered_at = now
+        self._last_pong: float | None = None
         self._pinged_at: float | None = None
         self._stuck_since: float | None = None
         # Nobody else can guess it, so nobody else's notice is swallowed for ours.
@@ -361,6 +442,38 @@ class Connection:
         return self._features
 
     @property
+    def lost(self) -> ConnectionFailed | None:
+        """Why there is no connection any more, without anything that the server said; AuthenticationRefused
+        where another attempt is of no use.
+        """
+        return self._lost
+
+    @property
+    def parting_words(self) -> str:
+        """What the server said when it closed the connection, printable; empty if it said nothing."""
+        return self._parting_words
+
+    @property
+    def last_pong(self) -> float | None:
+        """When, by our clock, the server has last answered us: let us in, or a PING; None before that."""
+        return self._last_pong
+
+    @property
+    def throttled(self) -> int:
+        """How often the server has said, on this connection, that it drops lines of ours."""
+        return self._throttled
+
+    @property
+    def received(self) -> int:
+        """Messages that were delivered to us on this connection."""
+        return self._received
+
+    @property
+    def sent(self) -> int:
+        """Lines of messages that have left on this connection."""
+        return self._sent
+
+    @property
     def errors(self) -> int:
         """Exceptions caught so far, the listener's and those over lines from the server; for a health
         report.
@@ -370,14 +483,29 @@ class Connection:
     def connect(self) -> None:
         """Open the connection and begin to register; `ready` follows from `process`.
 
-        Raises ConnectionFailed, UsageError when there is a connection already. After a disconnect it may be
-        called again, and starts from nothing: lines not sent until then are gone.
+        Raises ConnectionFailed, UsageError when there is a connection already, and what `login` raises. After
+        a disconnect it may be called again, and starts from nothing: lines not sent until then are gone.
         """
         if self.connected:
             raise UsageError(f"There already is a connection to {self.address}: quit it first.")
-        sock = open_socket(self.address, self._connect_timeout, self._tls_context)
-        self._reset()
-        self._server.start(sock, self.address, self._nick, self._username, self._realname)
+        login = self._login()
+        sock = open_socket(self.address, self._connect_timeout, login.tls_context)
+        self._reset(login)
+        self._server.start(sock)
+        for line in self._negotiation.begin():
+            self._server.send_raw(line)
+        self._introduce()
+
+    def _introduce(self) -> None:
+        """Say who we are, once nothing is before that."""
+        if self._introduced or not self._negotiation.authenticated:
+            return
+        self._introduced = True
+        if self._server_password is not None:
+            self._server.send_raw(f"PASS :{self._server_password}")
+            self._server_password = None
+        self._server.nick(self._nick)
+        self._server.user(self._username, self._realname)
 
     def process(self, timeout: float, also: Iterable[Waitable] = ()) -> list[Waitable]:
         """One turn: wait at most `timeout` seconds for something to do, and do it.
@@ -432,6 +560,7 @@ class Connection:
             return self._queue.offer(target, [(command, line) for line in lines])
         for line in lines:
             self._server.send_items(command, target, f":{line}")
+            self._sent += 1
         return True
 
     def quit(self, reason: str = "", *, flush_for: float = 5.0) -> None:
@@ -462,6 +591,7 @@ class Connection:
             for target, (command, line) in self._queue.due(now):
                 try:
                     self._server.send_items(command, target, f":{line}")
+                    self._sent += 1
                 # `send` checked the line; it can have grown too long since if its target took a longer nick.
                 except ValueError as error:
                     _log.error("a line was not sent: %s", type(error).__name__)
@@ -483,8 +613,10 @@ class Connection:
         else:
             if len(self._server.unsent) < _UNSENT_ENOUGH:
                 moments.append(self._queue.next_due(self._clock()))
+            if self._regain is not None:
+                moments.append(self._regain.next_ask)
             if self._pinged_at is None:
-                moments.append(self._last_heard + self._ping_after)
+                moments.append(self._answered_at + self._ping_after)
             else:
                 moments.append(self._pinged_at + self._drop_after - self._ping_after)
         return min(moment for moment in moments if moment is not None)
@@ -500,13 +632,20 @@ class Connection:
             if self._welcomed_at is not None and now >= self._welcomed_at + _WELCOME_PATIENCE:
                 self._become_ready()
             elif now >= self._register_by:
+                owed = "" if self._introduced else self._negotiation.overdue
                 self._server.disconnect(
-                    "was given up, because the server did not let us in within "
+                    f"was given up, because the server {owed or 'did not let us in'} within "
                     f"{self._registration_timeout:g} seconds: check the address, and whether this port "
                     "expects TLS"
                 )
-        elif self._pinged_at is None:
-            if now >= self._last_heard + self._ping_after:
+        else:
+            if self._regain is not None:
+                self._say(self._regain.tick(now))
+            self._ask_for_life(now)
+
+    def _ask_for_life(self, now: float) -> None:
+        if self._pinged_at is None:
+            if now >= self._answered_at + self._ping_after:
                 self._pinged_at = now
                 self._server.ping("alive")
         elif now >= self._pinged_at + self._drop_after - self._ping_after:
@@ -525,16 +664,35 @@ class Connection:
             self._listener_errors += 1
             _log.error("the listener failed over an event: %s", type(error).__name__)
 
+    def _say(self, lines: Iterable[str]) -> None:
+        """Send lines past the queue."""
+        for line in lines:
+            if self.connected:
+                self._server.send_raw(line)
+
     # ---- what the server says; event.arguments holds all parameters of the line
 
+    def _negotiate(self, received: ReceivedLine) -> bool:
+        """Take in what comes before we are let in; whether it ends the connection."""
+        if self._welcomed_at is not None:
+            return False
+        negotiation = self._negotiation
+        self._say(negotiation.heard(received.command, received.parameters))
+        if negotiation.failure:
+            self._server.flush()
+            self._refused = negotiation.refused
+            self._server.disconnect(f"was given up, because {negotiation.failure}")
+            return True
+        self._introduce()
+        return False
+
     def _on_any(self, _connection: object, event: Any) -> None:
-        self._last_heard = self._clock()
         source: irc.client.NickMask = event.source
         if self._welcomed_at is not None and source.nick == self._nick:
             self._learn_mask(str(source))
 
     def _on_welcome(self, _connection: object, event: Any) -> None:
-        if self._welcomed_at is None and event.arguments and is_name(event.arguments[0]):
+        if self._introduced and self._welcomed_at is None and event.arguments and is_name(event.arguments[0]):
             # Not the nick that was asked for: some servers cut a long one without a word.
             self._nick = event.arguments[0]
             self._welcomed_at = self._clock()
@@ -548,8 +706,19 @@ class Connection:
 
     def _become_ready(self) -> None:
         self._registered = True
-        self._last_heard = self._clock()
+        self._answered_at = self._last_pong = self._clock()
         self._server.notice(self._nick, self._probe)
+        if self._bot_mode and self._features.bot:
+            self._server.send_raw(f"MODE {self._nick} +{self._features.bot}")
+        if self._regain_nick:
+            wanted = self._wanted_nick[: self._features.nicklen]
+            if self._choice.asked != self._nick and self._choice.asked.startswith(self._nick):
+                # The server has cut it without a word: what does not fit is not to be had.
+                wanted = wanted[: len(self._nick)]
+            self._regain = NickRegain(
+                wanted, lambda one, other: self._same_nick(one)(other), monitor=self._features.monitor
+            )
+            self._say(self._regain.under(self._nick, self._clock()))
         self._tell(self._listener.ready)
 
     def _on_nick_taken(self, _connection: object, event: Any) -> None:
@@ -559,6 +728,33 @@ class Connection:
     def _on_nick_refused(self, _connection: object, _event: object) -> None:
         if self._welcomed_at is None:
             self._ask_for(self._choice.after_refused())
+        elif self._regain is not None:
+            self._regain.refused()
+
+    def _on_password_refused(self, _connection: object, _event: object) -> None:
+        if self._welcomed_at is None:
+            self._refused = True
+            self._server.disconnect(
+                "was given up, because the server wants a password, or another one: check what is set as the "
+                "password of the server"
+            )
+
+    def _on_ison(self, _connection: object, event: Any) -> None:
+        if self._regain is not None and len(event.arguments) > 1:
+            self._say(self._regain.online(event.arguments[-1].split(), self._clock()))
+
+    def _on_offline(self, _connection: object, event: Any) -> None:
+        for nick in event.arguments[-1].split(",") if len(event.arguments) > 1 else ():
+            self._is_free(nick.partition("!")[0])
+
+    def _on_monitor_full(self, _connection: object, _event: object) -> None:
+        if self._regain is not None:
+            self._regain.unwatched(self._clock())
+
+    def _is_free(self, nick: str) -> None:
+        """Somebody was seen to leave a nick."""
+        if self._regain is not None:
+            self._say(self._regain.free(nick, self._clock()))
 
     def _ask_for(self, nick: str | None) -> None:
         if nick is None:
@@ -593,7 +789,13 @@ class Connection:
             return
         target, text = event.arguments[:2]
         if source.nick == self._nick and text == self._probe:
+            self._answered()
             return
+        throttled = _THROTTLED.match(text) if event.type == "notice" and "!" not in source else None
+        if throttled is not None and is_name(throttled["target"]):
+            self._throttled += 1
+            self._queue.throttled(throttled["target"], self._clock())
+        self._received += 1
         command: Command = "PRIVMSG" if event.type == "privmsg" else "NOTICE"
         self._tell(
             self._listener.message,
@@ -609,8 +811,12 @@ class Connection:
             self._nick = new
             if self._own_mask is not None:
                 self._learn_mask(f"{new}!{self._own_mask.partition('!')[2]}")
+            if self._regain is not None:
+                self._say(self._regain.under(new, self._clock()))
         else:
             self._queue.rename(self._same_nick(old), new)
+            if not self._same_nick(old)(new):
+                self._is_free(old)
         if self._registered:
             self._tell(self._listener.nick_changed, old, new)
 
@@ -622,6 +828,7 @@ class Connection:
     def _forget(self, nick: str, reason: str) -> None:
         self._queue.discard(self._same_nick(nick))
         self._tell(self._listener.gone, nick, reason)
+        self._is_free(nick)
 
     def _same_nick(self, nick: str) -> Callable[[str], bool]:
         """Whether a target, in whatever capitals our user wrote it, is this nick for the server."""
@@ -629,16 +836,24 @@ class Connection:
         return lambda target: fold(target, self._features) == folded
 
     def _on_pong(self, _connection: object, _event: object) -> None:
+        self._answered()
+
+    def _answered(self) -> None:
         self._pinged_at = None
+        self._answered_at = self._last_pong = self._clock()
 
     def _on_error(self, _connection: object, event: Any) -> None:
         said = plain(event.arguments[-1]) if event.arguments else ""
-        self._server.disconnect(f"was closed by the server ({said or 'no reason given'}): connect again")
+        self._server.disconnect("was closed by the server: connect again", said or "no reason given")
 
     def _on_closed(self, _connection: object, event: Any) -> None:
         self._registered = False
-        what = event.arguments[0]
-        self._tell(self._listener.disconnected, f"The connection to {self.address} {what}.")
+        what, said = event.arguments
+        self._parting_words = said
+        kind = AuthenticationRefused if self._refused else ConnectionFailed
+        self._lost = kind(f"The connection to {self.address} {what}.")
+        with_words = what.replace(":", f" ({said}):", 1) if said else what
+        self._tell(self._listener.disconnected, f"The connection to {self.address} {with_words}.")
 
 
 def is_name(word: str) -> bool:

@@ -41,6 +41,12 @@ class Features:
     linelen: int = 512
     """Longest line in bytes, CRLF included and tags not; never below the protocol's 512."""
 
+    monitor: bool = False
+    """Whether the server tells who comes and goes, of those that MONITOR names."""
+
+    bot: str = ""
+    """The user mode by which a client says that it is a bot; empty where there is none."""
+
     def updated(self, tokens: Sequence[str]) -> Features:
         """These features after one more 005; `tokens` are its parameters between the nick and the closing
         text.
@@ -93,6 +99,15 @@ def _linelen(value: str) -> int | None:
     return _number(512, 1 << 16, value)
 
 
+def _monitor(value: str) -> bool | None:
+    # With a value it is the length of the list; without one that has no limit.
+    return value != "0" if not value or (value.isascii() and value.isdigit()) else None
+
+
+def _letter(value: str) -> str | None:
+    return value if len(value) == 1 and value.isascii() and value.isalpha() else None
+
+
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "network": _text,
     "casemapping": _casemapping,
@@ -100,5 +115,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "statusmsg": _characters,
     "nicklen": _nicklen,
     "linelen": _linelen,
+    "monitor": _monitor,
+    "bot": _letter,
 }
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Features)}

@@ -27,6 +27,17 @@ MAX_LINES = 400
 MAX_LINES_PER_TARGET = 120
 """Lines that may wait for one target: several of the longest OTR messages (10 to 40 lines each)."""
 
+HOLD_SECONDS = 12.0
+"""Rest of a target for which the server has begun to drop lines: a little longer than it takes to forget ten
+of them, one a second.
+"""
+
+SLOW_SECONDS = 300.0
+"""How long everything goes at half the rate after that."""
+
+MAX_HELD = 1000
+"""Targets that are remembered to be at rest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -65,6 +76,14 @@ class TokenBucket:
         self._tolerance = (burst - 1) * self._interval
         self._full_at = -math.inf
 
+    def slowed(self, now: float) -> TokenBucket:
+        """Return a bucket of half the rate that holds as many tokens now."""
+        slow = TokenBucket(1, math.inf)
+        slow._interval = 2 * self._interval
+        slow._tolerance = 2 * self._tolerance
+        slow._full_at = now + 2 * max(0.0, self._full_at - now)
+        return slow
+
     def next_take(self) -> float:
         """The earliest time at which `take` succeeds; in the past when a token is there."""
         return self._full_at - self._tolerance
@@ -86,13 +105,19 @@ class OutboundQueue(Generic[Line]):
         *,
         max_lines: int = MAX_LINES,
         max_lines_per_target: int = MAX_LINES_PER_TARGET,
+        fold: Callable[[str], str] = str,
     ) -> None:
+        """`fold` gives the same for all spellings of a target; what it gives for one may change."""
+        self._pace = pace
         self._bucket = TokenBucket(pace.burst, pace.per_second)
         self._max_lines = max_lines
         self._max_lines_per_target = max_lines_per_target
+        self._fold = fold
         # Targets in the order of their turns; a target without waiting lines is not in here.
         self._waiting: OrderedDict[str, deque[Line]] = OrderedDict()
         self._count = 0
+        self._held: dict[str, float] = {}
+        self._slow_until: float | None = None
 
     def __len__(self) -> int:
         """Lines waiting in all."""
@@ -110,9 +135,14 @@ class OutboundQueue(Generic[Line]):
 
     def due(self, now: float) -> list[tuple[str, Line]]:
         """Take out the `(target, line)` pairs whose turn has come, in the order in which to send them."""
+        if self._slow_until is not None and now >= self._slow_until:
+            # Whatever the server holds against us has drained while only half of it came.
+            self._slow_until = None
+            self._held.clear()
+            self._bucket = TokenBucket(self._pace.burst, self._pace.per_second)
         out: list[tuple[str, Line]] = []
-        while self._waiting and self._bucket.take(now):
-            target, lines = next(iter(self._waiting.items()))
+        while (target := self._next_target(now)) is not None and self._bucket.take(now):
+            lines = self._waiting[target]
             out.append((target, lines.popleft()))
             self._count -= 1
             if lines:
@@ -123,7 +153,23 @@ class OutboundQueue(Generic[Line]):
 
     def next_due(self, now: float) -> float | None:
         """When `due` will next have something: `now` if it already has, None when nothing waits."""
-        return max(now, self._bucket.next_take()) if self._waiting else None
+        if not self._waiting:
+            return None
+        token = self._bucket.next_take()
+        if self._slow_until is not None:
+            token = min(token, self._slow_until)
+        if self._next_target(now) is not None:
+            return max(now, token)
+        return max(now, token, min(self._held_until(target) for target in self._waiting))
+
+    def throttled(self, target: str, now: float) -> None:
+        """The server drops lines to a target: give it a rest, and everybody half the rate for a while."""
+        self._held = {held: until for held, until in self._held.items() if until > now}
+        if len(self._held) < MAX_HELD:
+            self._held[self._fold(target)] = now + HOLD_SECONDS
+        if self._slow_until is None:
+            self._bucket = self._bucket.slowed(now)
+        self._slow_until = now + SLOW_SECONDS
 
     def discard(self, gone: Callable[[str], bool]) -> int:
         """Throw away what waits for every target that `gone` says yes to; returns how many lines that
@@ -145,3 +191,11 @@ class OutboundQueue(Generic[Line]):
         """Throw everything away."""
         self._waiting.clear()
         self._count = 0
+
+    def _next_target(self, now: float) -> str | None:
+        if not self._held:
+            return next(iter(self._waiting), None)
+        return next((target for target in self._waiting if self._held_until(target) <= now), None)
+
+    def _held_until(self, target: str) -> float:
+        return self._held.get(self._fold(target), -math.inf)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, Unpack
 
-from ..errors import OtrcoreError
+from ..errors import ConnectionFailed, OtrcoreError, UsageError
 from ..model import Fingerprint, MessageState
 from .actions import Action, AskSecret, CloseSecret, LogOn, Send, ShowMessage, ShowNote, ShowOwn, Verdict
 from .commands import OTR, Table
-from .connection import Connection, IncomingMessage
+from .connection import Connection, ConnectionOptions, IncomingMessage
 from .dial import ServerAddress
 from .host import IrcHost
 from .keeper import Keeper
+from .lanes import Inline, Lanes, Result, Threads
 from .lines import one_line, split_text, text_limit
-from .pacing import Pace
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -31,8 +31,49 @@ _ACTION_FRAME = len("\x01ACTION \x01")
 PATIENCE_AT_THE_END = 3.0
 """Seconds in which waiting lines may still leave when the connection is closed."""
 
+LAST_WORDS = 10
+"""Lines that may leave past the pace when the connection is closed: few enough for every server."""
+
 SMALLEST_ROOM = 40
 """Bytes of text in a line below which the network is not worth talking on."""
+
+
+OutgoingFilter = Callable[[str, Sequence[str]], Iterable[Sequence[str]]]
+"""Gets a target and the lines of a message of OTR's to it; returns the messages to send in its place."""
+
+T = TypeVar("T")
+
+
+class _Stoppable:
+    """Lanes that can be told to begin nothing more: what has not begun then fails, and so is soon over."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+        self.stopped = False
+        self.under_way = 0
+
+    def run(self, step: Callable[[], T], then: Callable[[Result[T]], None]) -> Result[T] | None:
+        """Do a step as the lanes do it."""
+
+        def unless_stopped() -> T:
+            if self.stopped:
+                raise UsageError("Not done, as the connection is being closed.")
+            return step()
+
+        def done(result: Result[T]) -> None:
+            self.under_way -= 1
+            then(result)
+
+        if self.stopped:
+            return unless_stopped
+        result = self._lanes.run(unless_stopped, done)
+        if result is None:
+            self.under_way += 1
+        return result
+
+    def wait(self) -> None:
+        """Wait as the lanes do."""
+        self._lanes.wait()
 
 
 class Screen(Protocol):
@@ -72,22 +113,46 @@ class Runner:
         *,
         realname: str,
         commands: Table = OTR,
-        pace: Pace = Pace.DEFAULT,
         clock: Callable[[], float] = time.monotonic,
+        lanes: Threads | None = None,
+        outgoing_filter: OutgoingFilter | None = None,
+        **options: Unpack[ConnectionOptions],
     ) -> None:
-        """ValueError for a nick that cannot be sent.  `clock` must be the accounts' too."""
+        """ValueError for a nick that cannot be sent.  `clock` must be the accounts' too.
+
+        With `lanes`, which `close` closes, what takes long is done beside this thread.  `outgoing_filter`
+        must not raise.  `options` are those of the connection.
+        """
         self._screen = screen
         self._clock = clock
         self._commands = commands
-        self._host = IrcHost(address.host, keeper, self._do)
+        self._lanes = lanes
+        self._steps = _Stoppable(Inline() if lanes is None else lanes)
+        self._outgoing_filter = outgoing_filter
+        self._host = IrcHost(address.host, keeper, self._do, lanes=self._steps)
         self._connection = Connection(
-            address, nick, self, realname=realname, username="otrcore", pace=pace, clock=clock
+            address, nick, self, realname=realname, username="otrcore", clock=clock, **options
         )
         self._failure: OtrcoreError | None = None
 
     def connect(self) -> None:
-        """Open the connection; ConnectionFailed."""
+        """Open the connection; ConnectionFailed, and what the option `login` raises."""
         self._connection.connect()
+
+    @property
+    def connection(self) -> Connection:
+        """What it runs on, to look at."""
+        return self._connection
+
+    @property
+    def host(self) -> IrcHost:
+        """The conversations, to look at; what is done in them goes through the runner."""
+        return self._host
+
+    @property
+    def lost(self) -> ConnectionFailed | None:
+        """Why there is no connection any more; AuthenticationRefused where another attempt is of no use."""
+        return self._connection.lost
 
     @property
     def nick(self) -> str:
@@ -117,11 +182,27 @@ class Runner:
         next_tick = self._host.next_tick
         if next_tick is not None:
             timeout = min(timeout, max(0.0, next_tick - self._clock()))
-        readable = self._connection.process(timeout, also)
+        readable = self._turn(timeout, also)
         if self._failure is not None:
             raise self._failure
         if next_tick is not None and self._clock() >= next_tick:
             self._host.tick()
+        return readable
+
+    def _turn(self, timeout: float, also: Iterable[Waitable] = ()) -> list[Waitable]:
+        lanes = self._lanes
+        if lanes is None:
+            return self._connection.process(timeout, also)
+        waiting: list[Waitable | Threads] = [*also, lanes]
+        readable: list[Waitable] = []
+        settled = False
+        for ready in self._connection.process(timeout, waiting):
+            if isinstance(ready, Threads):
+                settled = True
+            else:
+                readable.append(ready)
+        if settled:
+            lanes.settle()
         return readable
 
     def state(self, nick: str) -> MessageState:
@@ -165,24 +246,44 @@ class Runner:
         """Lines of ours that have not left yet, as servers do not like too many at once."""
         return self._connection.waiting
 
-    def close(self, reason: str) -> None:
-        """End every encrypted conversation and leave the server, within seconds.
+    def send_lines(self, target: str, lines: Sequence[str]) -> bool:
+        """Send lines as they are, together; false if they cannot be sent or queued."""
+        return self._connection.send(target, lines)
 
-        What still waits to be sent then is given up: otherwise the peers would not hear that it is over.
+    def close(self, reason: str, patience: float = PATIENCE_AT_THE_END) -> None:
+        """End every encrypted conversation, the newest first, leave the server, and save what is to be saved.
+
+        What waits to be sent may still leave for `patience` seconds, and steps that are under way may
+        end; then it is given up: otherwise the peers would not hear that it is over.  Goodbyes that the
+        pace holds back have as long again, all but the first few.
         """
-        if self._connection.registered:
-            deadline = time.monotonic() + PATIENCE_AT_THE_END
-            while self.waiting and (left := deadline - time.monotonic()) > 0:
-                self._connection.process(left)
-            if dropped := self.waiting:
-                self._screen.show(ShowNote("", (f"{dropped} lines that waited to be sent were not sent.",)))
-            self._connection.discard()
-            for action in self._host.shutdown():
-                if isinstance(action, Send):
-                    self._connection.send(action.target, action.lines, paced=False)
-                elif not isinstance(action, ShowOwn | LogOn):
-                    self._show(action)
+        self._wait(patience, lambda: bool(self._steps.under_way or (self.waiting and self.registered)))
+        self._steps.stopped = True
+        if (dropped := self.waiting) and self.registered:
+            self._screen.show(ShowNote("", (f"{dropped} lines that waited to be sent were not sent.",)))
+        self._connection.discard()
+        goodbyes: list[Send] = []
+        for action in self._host.shutdown():
+            if isinstance(action, Send):
+                goodbyes.insert(0, action)
+            elif not isinstance(action, ShowOwn | LogOn):
+                self._show(action)
+        at_once = LAST_WORDS
+        for goodbye in goodbyes:
+            at_once -= len(goodbye.lines)
+            for lines in self._filtered(goodbye):
+                self._connection.send(goodbye.target, lines, paced=at_once < 0)
+        self._wait(patience, lambda: bool(self.waiting and self.registered))
+        self._connection.discard()
         self._connection.quit(reason)
+        if self._lanes is not None:
+            self._lanes.close()
+            self._lanes = None
+
+    def _wait(self, seconds: float, while_: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + seconds
+        while while_() and (left := deadline - time.monotonic()) > 0:
+            self._turn(left)
 
     def ready(self) -> None:
         """Take over nick and features; without keys there is no going on."""
@@ -218,7 +319,8 @@ class Runner:
         self._host.mask_changed(self._connection.nick, self._connection.own_mask)
 
     def disconnected(self, reason: str) -> None:
-        """Tell it."""
+        """Let every conversation end: who comes under those nicks next may be somebody else."""
+        self._do(self._host.disconnected())
         self._screen.disconnected(reason)
 
     def _send_plain(self, target: str, text: str) -> None:
@@ -240,8 +342,13 @@ class Runner:
                 pass  # it stands where it was typed, and there is no log
             elif not isinstance(action, Send):
                 self._show(action)
-            elif not self._connection.send(action.target, action.lines):
+            elif not all(self._connection.send(action.target, lines) for lines in self._filtered(action)):
                 self._not_sent(action.target, typed, self._hindrance())
+
+    def _filtered(self, action: Send) -> Iterable[Sequence[str]]:
+        if self._outgoing_filter is None:
+            return (action.lines,)
+        return self._outgoing_filter(action.target, action.lines)
 
     def _show(self, action: ShowMessage | ShowNote | AskSecret | CloseSecret) -> None:
         if isinstance(action, AskSecret):

@@ -281,8 +281,7 @@ def _verification(
             asked = f', and asks: "{shown_question(question)}"' if question else "."
             return (
                 wish + asked,
-                "/otr smp answer to give the secret; /otr smp abort if you do not know what this is "
-                "about.",
+                "/otr smp answer to give the secret; /otr smp abort if you do not know what this is about.",
             )
         case SmpProgress(percent):
             return (f"Verifying with {peer}: {percent} per cent.",)

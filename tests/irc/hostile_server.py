@@ -26,6 +26,8 @@ PATIENCE = 20.0
 well.
 """
 
+SENTINEL = "the connection still works"
+
 
 class Peer:
     """The server's end of one connection."""
@@ -95,20 +97,32 @@ class Peer:
 Script = Callable[[Peer], None]
 
 
+def then_sentinel(*lines: str | bytes) -> Script:
+    """A server that registers the client, sends `lines`, and then one message that must still arrive."""
+
+    def script(peer: Peer) -> None:
+        peer.register()
+        peer.send(*lines, f":bob!b@h PRIVMSG me :{SENTINEL}")
+        peer.closed_by_client()
+
+    return script
+
+
 class HostileServer:
     """Listens on a free port; the first connection runs the first script, the second the second, and so
     on.
     """
 
-    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self._scripts = scripts
         self._tls = tls
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listening = socket.create_server((host, 0), family=family)
         self._listening.settimeout(PATIENCE)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.failure: BaseException | None = None
-        self.address = ServerAddress("127.0.0.1", self._listening.getsockname()[1], tls is not None)
+        self.address = ServerAddress(host, self._listening.getsockname()[1], tls is not None)
 
     def _run(self) -> None:
         try:

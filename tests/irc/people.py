@@ -10,8 +10,10 @@ from otrcore.events import SessionOpened
 from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
 from otrcore.irc.connection import IncomingMessage
 from otrcore.irc.dial import ServerAddress
+from otrcore.irc.keeper import Keeper
+from otrcore.irc.lanes import Threads
 from otrcore.irc.pacing import Pace
-from otrcore.irc.runner import Runner
+from otrcore.irc.runner import OutgoingFilter, Runner
 from otrcore.model import Protection
 from tests.keepers import Given
 from tests.pair import identity
@@ -29,6 +31,10 @@ class Person:
         nick: str,
         pace: Pace = Pace.NONE,
         account_for: Callable[[str], Account] | None = None,
+        *,
+        keeper: Keeper | None = None,
+        lanes: Threads | None = None,
+        outgoing_filter: OutgoingFilter | None = None,
     ) -> None:
         self.is_ready = False
         self.plain_messages: list[IncomingMessage] = []
@@ -45,10 +51,12 @@ class Person:
             address,
             nick,
             self,
-            Given(account_for or self._account_for),
+            keeper or Given(account_for or self._account_for),
             realname="a test",
             pace=pace,
             clock=self._clock,
+            lanes=lanes,
+            outgoing_filter=outgoing_filter,
         )
 
     def _clock(self) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import logging
 import os
 import random
@@ -14,28 +12,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from otrcore.errors import ConnectionFailed, UsageError
 from otrcore.irc.connection import Connection
 from otrcore.irc.dial import ServerAddress
 from otrcore.irc.pacing import MAX_LINES_PER_TARGET, Pace
-from tests.irc.hostile_server import Client, Clock, HostileServer, Peer, Recorder, Script
-
-SENTINEL = "the connection still works"
-
-
-def then_sentinel(*lines: str | bytes) -> Script:
-    """A server that registers the client, sends `lines`, and then one message that must still arrive."""
-
-    def script(peer: Peer) -> None:
-        peer.register()
-        peer.send(*lines, f":bob!b@h PRIVMSG me :{SENTINEL}")
-        peer.closed_by_client()
-
-    return script
+from tests.irc.certificates import make_certificate, trusting
+from tests.irc.hostile_server import (
+    SENTINEL,
+    Client,
+    Clock,
+    HostileServer,
+    Peer,
+    Recorder,
+    Script,
+    then_sentinel,
+)
 
 
 def survives(*lines: str | bytes) -> Client:
@@ -1176,31 +1168,7 @@ def test_what_is_no_server_address(text: str) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for 127.0.0.1, with its key in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "irc.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+    return make_certificate(tmp_path_factory.mktemp("tls") / "server.pem")
 
 
 @pytest.fixture
@@ -1214,7 +1182,7 @@ def test_tls_carries_large_bursts_whole(certificate: Path, serving: ssl.SSLConte
     """Decrypted input can wait inside the TLS layer, where select does not see it."""
     burst = [f":bob!b@h PRIVMSG me :{n} {'x' * 400}" for n in range(1000)]
     with HostileServer(then_sentinel(*burst), tls=serving) as server:
-        client = Client(server.address, tls_context=ssl.create_default_context(cafile=certificate)).connect()
+        client = Client(server.address, login=trusting(certificate)).connect()
         client.until_text(SENTINEL)
         assert [text.split(" ")[0] for text in client.heard.texts[:-1]] == [str(n) for n in range(1000)]
         client.connection.quit()
@@ -1228,7 +1196,7 @@ def test_tls_sends_more_than_the_socket_takes_at_once(certificate: Path, serving
         received.extend(peer.closed_by_client())
 
     with HostileServer(script, tls=serving) as server:
-        client = Client(server.address, tls_context=ssl.create_default_context(cafile=certificate)).connect()
+        client = Client(server.address, login=trusting(certificate)).connect()
         client.until_ready()
         client.connection._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         lines = [f"{n} {'y' * 450}" for n in range(MAX_LINES_PER_TARGET)]
@@ -1264,8 +1232,8 @@ def test_tls_trust_by_the_environment_variable_that_the_sentence_names(
 def test_tls_with_a_certificate_for_another_name(certificate: Path, serving: ssl.SSLContext) -> None:
     with pytest.raises(ssl.SSLError), HostileServer(lambda _: None, tls=serving) as server:
         address = ServerAddress("localhost", server.address.port, True)
-        trusting = ssl.create_default_context(cafile=certificate)
-        assert "is not trusted (Hostname mismatch" in refused(Client(address, tls_context=trusting))
+        login = trusting(certificate)
+        assert "is not trusted (Hostname mismatch" in refused(Client(address, login=login))
 
 
 def tls_address(server: HostileServer) -> ServerAddress:

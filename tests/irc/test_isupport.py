@@ -53,8 +53,26 @@ def test_no_channels_at_all() -> None:
 
 
 @pytest.mark.parametrize(
+    ("token", "monitor"), [("MONITOR", True), ("MONITOR=", True), ("MONITOR=30", True), ("MONITOR=0", False)]
+)
+def test_monitor(token: str, monitor: bool) -> None:
+    assert after(token).monitor is monitor
+    assert not after(token, "-MONITOR").monitor
+
+
+@pytest.mark.parametrize(
+    ("token", "letter"),
+    [("BOT=B", "B"), ("BOT=b", "b"), ("BOT", ""), ("BOT=", ""), ("BOT=BC", ""), ("BOT=+", ""), ("BOT=ä", "")],
+)
+def test_the_mode_of_bots(token: str, letter: str) -> None:
+    assert after(token).bot == letter
+
+
+@pytest.mark.parametrize(
     "token",
     [
+        "MONITOR=many",
+        "MONITOR=-1",
         "MAXLIST=b",
         "PREFIX=ov",
         "NICKLEN",

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otrcore.irc.pacing import MAX_LINES, MAX_LINES_PER_TARGET, OutboundQueue, Pace, TokenBucket
+from otrcore.irc.pacing import (
+    HOLD_SECONDS,
+    MAX_HELD,
+    MAX_LINES,
+    MAX_LINES_PER_TARGET,
+    SLOW_SECONDS,
+    OutboundQueue,
+    Pace,
+    TokenBucket,
+)
 
 
 def drain(queue: OutboundQueue[str], now: float) -> list[tuple[float, str, str]]:
@@ -194,3 +204,83 @@ def test_everything_taken_leaves_exactly_once_and_in_order(offers: list[tuple[st
     for _, target, line in drain(queue, 0.0):
         left[target].append(line)
     assert left == accepted
+
+
+def test_a_target_that_the_server_throttles_rests_while_others_go_on_at_half_the_rate() -> None:
+    queue: OutboundQueue[str] = OutboundQueue(Pace(burst=2, per_second=1.0), fold=str.lower)
+    assert queue.offer("Bob", ["b1", "b2", "b3"])
+    assert queue.due(0.0) == [("Bob", "b1"), ("Bob", "b2")]
+    queue.throttled("bob", 0.0)
+    assert queue.offer("carol", ["c1", "c2", "c3"])
+    assert drain(queue, 0.0) == [
+        (2.0, "carol", "c1"),
+        (4.0, "carol", "c2"),
+        (6.0, "carol", "c3"),
+        (HOLD_SECONDS, "Bob", "b3"),
+    ]
+
+
+def test_what_is_offered_to_a_resting_target_waits_too() -> None:
+    queue: OutboundQueue[str] = OutboundQueue(Pace.NONE)
+    queue.throttled("bob", 10.0)
+    assert queue.offer("bob", ["x"])
+    assert queue.due(10.0) == []
+    assert queue.next_due(10.0) == 10.0 + HOLD_SECONDS
+    assert queue.due(10.0 + HOLD_SECONDS) == [("bob", "x")]
+
+
+def test_the_rate_is_whole_again_after_five_minutes() -> None:
+    queue: OutboundQueue[str] = OutboundQueue(Pace(burst=1, per_second=1.0), max_lines_per_target=400)
+    queue.throttled("somebody", 0.0)
+    queue.throttled("somebody", 1.0)  # a second one prolongs it, and does not halve again
+    assert queue.offer("bob", ["x"] * 400)
+    times = [when for when, _, _ in drain(queue, 1.0)]
+    slow = [when for when in times if when < 1.0 + SLOW_SECONDS]
+    fast = [when for when in times if when >= 1.0 + SLOW_SECONDS]
+    assert {later - earlier for earlier, later in pairwise(slow)} == {2.0}
+    assert {later - earlier for earlier, later in pairwise(fast)} == {1.0}
+    assert len(times) == 400
+
+
+def test_the_end_of_the_slow_time_lets_lines_out_at_once() -> None:
+    queue: OutboundQueue[str] = OutboundQueue(Pace(burst=1, per_second=0.001))
+    assert queue.offer("bob", ["1", "2"])
+    assert queue.due(0.0) == [("bob", "1")]
+    queue.throttled("carol", 0.0)
+    assert queue.next_due(0.0) == SLOW_SECONDS
+    assert queue.due(SLOW_SECONDS) == [("bob", "2")]
+
+
+def test_resting_targets_are_remembered_in_bounds() -> None:
+    queue: OutboundQueue[str] = OutboundQueue()
+    for number in range(10 * MAX_HELD):
+        queue.throttled(f"n{number}", 0.0)
+    assert len(queue._held) == MAX_HELD
+    queue.throttled("later", HOLD_SECONDS)
+    assert len(queue._held) == 1
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["offer", "throttle", "wait"]), st.sampled_from("abc"), st.floats(0.0, 400.0)
+        ),
+        max_size=40,
+    ),
+    burst=st.integers(1, 8),
+    rate=st.floats(0.1, 10.0),
+)
+def test_next_due_keeps_its_word_whatever_is_throttled(
+    steps: list[tuple[str, str, float]], burst: int, rate: float
+) -> None:
+    queue: OutboundQueue[str] = OutboundQueue(Pace(burst, rate))
+    now = offered = left = 0.0
+    for what, target, seconds in steps:
+        if what == "offer":
+            offered += 3 * queue.offer(target, ["x"] * 3)
+        elif what == "throttle":
+            queue.throttled(target, now)
+        else:
+            now += seconds
+            left += len(queue.due(now))
+    assert left + len(drain(queue, now)) == offered
