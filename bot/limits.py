@@ -20,6 +20,13 @@ MAX_TEXTS = 64
 PIECES = 10
 """Pieces for each message that is allowed; the longest of a verification has nine."""
 
+ALL_PIECES = 10_000
+ALL_PIECES_PER_SECOND = 160.0
+"""Pieces of everybody's messages at once, and in the long run.
+
+A message that does not come to its end is kept for a minute: all of them together take about 8 MiB.
+"""
+
 MINUTE = 60.0
 
 SMP_PATIENCE = 60.0
@@ -83,6 +90,7 @@ class Limiter:
         self._limits = limits
         self._people: OrderedDict[str, _Person] = OrderedDict()
         self._akes = Window()
+        self._pieces = TokenBucket(ALL_PIECES, ALL_PIECES_PER_SECOND)
         self._smps: dict[str, float] = {}
         """Who verifies, since when."""
 
@@ -105,7 +113,7 @@ class Limiter:
         if now < person.silent_until:
             return Answer.SILENTLY_NO
         if (person.pieces if goes_on else person.lines).take(now):
-            return Answer.YES
+            return Answer.YES if not goes_on or self._pieces.take(now) else Answer.SILENTLY_NO
         self._silence(person, now)
         return Answer.NO
 

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from otrbot.attended import Attendant, AttendedRunner
 from otrbot.config import Config, ConfigError, Mechanism, NetworkConfig
@@ -21,10 +21,12 @@ from otrcore.errors import ConnectionFailed, OtrcoreError, StoreError
 from otrcore.irc import sasl
 from otrcore.irc.connection import Login
 from otrcore.irc.keeper import StoreKeeper
-from otrcore.irc.lanes import Threads
+from otrcore.irc.lanes import Result, Threads
 from otrcore.model import MessageState
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CAPABILITIES = ("message-tags",)
 """Messages of other bots come with a tag that says so."""
@@ -95,6 +97,26 @@ class Backoff:
         self._next = self._first
 
 
+class TimedLanes(Threads):
+    """Lanes that tell how long each step takes."""
+
+    def __init__(self, metrics: NetworkMetrics) -> None:
+        super().__init__()
+        self._metrics = metrics
+
+    def run(self, step: Callable[[], T], then: Callable[[Result[T]], None]) -> Result[T] | None:
+        """Do a step in a thread."""
+
+        def timed() -> T:
+            begin = time.perf_counter()
+            try:
+                return step()
+            finally:
+                self._metrics.crypto(time.perf_counter() - begin)
+
+        return super().run(timed, then)
+
+
 class Network:
     """What the thread of a network does."""
 
@@ -134,7 +156,7 @@ class Network:
         with ExitStack() as closing:
             store = self._keys.open()
             closing.callback(store.close)
-            self._lanes = Threads()
+            self._lanes = TimedLanes(self._metrics)
             closing.callback(self._lanes.close)
             self._peer = self._make_peer(self._config, self._metrics, self._reports.put)
             self._runner = self._make_runner(self._keys.keeper(store, self._network))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from otrbot.config import Limits
-from otrbot.limits import MAX_KNOWN, MINUTE, PIECES, SMP_PATIENCE, Answer, Limiter
+from otrbot.limits import ALL_PIECES, MAX_KNOWN, MINUTE, PIECES, SMP_PATIENCE, Answer, Limiter
 
 YES, NO, SILENTLY_NO = Answer.YES, Answer.NO, Answer.SILENTLY_NO
 
@@ -32,6 +32,13 @@ def test_further_pieces_of_a_message_have_a_count_of_their_own(limiter: Limiter)
     assert [limiter.line("bob", 100.0) for _ in range(20)] == [YES] * 20
     assert limiter.line("bob", 100.0, goes_on=True) is NO
     assert limiter.line("bob", 100.0) is SILENTLY_NO
+
+
+def test_pieces_of_everybody_are_bounded_and_nobody_is_punished_for_others(limiter: Limiter) -> None:
+    heard = [limiter.line(f"nick{at // 100}", 100.0, goes_on=True) for at in range(ALL_PIECES + 100)]
+    assert heard == [YES] * ALL_PIECES + [SILENTLY_NO] * 100
+    assert limiter.line("nick0", 100.0) is YES
+    assert limiter.line("bob", 101.0, goes_on=True) is YES
 
 
 def test_more_is_not_heard_for_a_minute_and_then_for_twice_as_long_up_to_an_hour(limiter: Limiter) -> None:

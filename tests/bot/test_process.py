@@ -245,7 +245,11 @@ def test_an_operators_bot(tmp_path: Path, port: int) -> None:
         guest.say("operated", "hello")
         guest.wait_received("operated", "hello")
         wait_for(lambda: 'otrbot_sessions{network="one"} 1.0' in get(web, "/metrics")[1], "a session", 30.0)
-        assert 'otrbot_ake_total{network="one",result="ok",version="3"} 1.0' in get(web, "/metrics")[1]
+        metrics = get(web, "/metrics")[1]
+        assert 'otrbot_ake_total{network="one",result="ok",version="3"} 1.0' in metrics
+        steps = re.search(r'otrbot_crypto_seconds_count{network="one"} ([0-9.]+)', metrics)
+        assert steps is not None
+        assert float(steps[1]) >= 2  # of a key exchange
 
         good = path.read_text()
         path.write_text(good.replace("bans = []", "bans = 5"))
