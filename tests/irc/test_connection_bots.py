@@ -51,7 +51,14 @@ def meets(
         peer.closed_by_client()
 
     with HostileServer(whole) as server:
-        client = Client(server.address, regain_nick=True, clock=clock or Clock()).connect()
+        client = Client(
+            server.address,
+            regain_nick=True,
+            clock=clock or Clock(),
+            # A clock that jumps is no server that has fallen silent.
+            ping_after=10_000.0,
+            drop_after=20_000.0,
+        ).connect()
         client.drive(lambda: SENTINEL in client.heard.texts, server)
         client.connection.quit()
     return client
