@@ -35,6 +35,9 @@ fuzz: $(TEST_STAMP) ## Search for inputs that break an invariant, guided by cove
 	@$(INSTALL) --editable '.[test,fuzz]'
 	@$(VENV)/bin/python -m tests.fuzz.coverage_guided build/fuzz $(or $(ARGS),-max_total_time=300)
 
+soak: setup ## Let people talk with the bot on two real servers for a quarter of an hour
+	@SOAK_SECONDS=900 $(VENV)/bin/pytest -q -s -o faulthandler_timeout=0 tests/bot/test_soak.py
+
 lint: $(TEST_STAMP) ## Check style and types
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --check --quiet --diff .
@@ -77,4 +80,4 @@ $(TEST_STAMP): $(VENV)/made pyproject.toml
 	@rm -f $(VENV)/installed-*
 	@touch $(RUN_STAMP) $@
 
-.PHONY: help demo test coverage fuzz bench lint format setup clean packages oracle
+.PHONY: help demo test coverage fuzz bench soak lint format setup clean packages oracle

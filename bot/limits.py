@@ -20,9 +20,9 @@ MAX_TEXTS = 64
 PIECES = 10
 """Pieces for each message that is allowed; the longest of a verification has nine."""
 
-ALL_PIECES = 10_000
-ALL_PIECES_PER_SECOND = 160.0
-"""Pieces of everybody's messages at once, and in the long run.
+SHARES = 500
+SHARES_PER_SECOND = 80
+"""Pieces of everybody's messages, for each message that one may send at once, and for each in a second.
 
 A message that does not come to its end is kept for a minute: all of them together take about 8 MiB.
 """
@@ -90,7 +90,7 @@ class Limiter:
         self._limits = limits
         self._people: OrderedDict[str, _Person] = OrderedDict()
         self._akes = Window()
-        self._pieces = TokenBucket(ALL_PIECES, ALL_PIECES_PER_SECOND)
+        self._pieces = self._all_pieces()
         self._smps: dict[str, float] = {}
         """Who verifies, since when."""
 
@@ -100,6 +100,7 @@ class Limiter:
     def change(self, limits: Limits) -> None:
         """Go on with other limits; what was counted stays, but for how fast people have written."""
         self._limits = limits
+        self._pieces = self._all_pieces()
         for person in self._people.values():
             person.lines, person.pieces = self._buckets()
 
@@ -148,6 +149,10 @@ class Limiter:
         person = self._person(who)
         told, person.refused = person.refused, True
         return Answer.SILENTLY_NO if told else Answer.NO
+
+    def not_told(self, who: str) -> None:
+        """Somebody who was refused could not be told so, and is when it happens again."""
+        self._person(who).refused = False
 
     def smp(self, who: str, now: float) -> Turn:
         """Whether a verification may begin, or begin anew; it lasts until `smp_over`."""
@@ -206,6 +211,10 @@ class Limiter:
                 self._people.popitem(last=False)
         self._people.move_to_end(who)
         return person
+
+    def _all_pieces(self) -> TokenBucket:
+        limits = self._limits
+        return TokenBucket(limits.input_burst * SHARES, limits.input_per_second * SHARES_PER_SECOND)
 
     def _buckets(self) -> tuple[TokenBucket, TokenBucket]:
         burst, rate = self._limits.input_burst, self._limits.input_per_second

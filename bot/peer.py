@@ -69,6 +69,9 @@ ERROR_EVERY = 60.0
 MAX_ECHOED_LINES = 10
 """Lines of one message that are echoed: each is an OTR message of its own again."""
 
+ROOM_FOR_REFUSALS = 8
+"""Lines that may wait when somebody is still told of a refusal."""
+
 FULL = 0.9
 """Of the queue: no key exchange begins while more than that waits to be sent."""
 
@@ -257,7 +260,11 @@ class EchoPeer:
             return message
         self._counts.ake(0, "refused")
         if refusal is Answer.NO:
-            self._say(person, TOO_MANY_AKES)
+            # Many refusals would keep those waiting who were let in.
+            if self._runner.waiting < ROOM_FOR_REFUSALS:
+                self._say(person, TOO_MANY_AKES)
+            else:
+                self._limiter.not_told(who)
         # What stands around a tag is a text all the same.
         return replace(message, text=content.text) if isinstance(content, wire.Tagged) else None
 

@@ -76,8 +76,10 @@ class People:
         except OtrcoreError as error:
             return self.not_saved(error)
         finally:
-            # A key that is no longer trusted under one nick is not under any other.
-            self._changed(key)
+            # A key that is no longer trusted under one nick is not under any other; and nobody has to hear
+            # of what is not remembered after all.
+            if self.memories.load(key) != known:
+                self._changed(key)
         return []
 
     def judged(self, key: str, memory: PeerMemory) -> list[Action]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from otrbot.config import Limits
-from otrbot.limits import ALL_PIECES, MAX_KNOWN, MINUTE, PIECES, SMP_PATIENCE, Answer, Limiter
+from otrbot.limits import MAX_KNOWN, MINUTE, PIECES, SHARES, SMP_PATIENCE, Answer, Limiter
 
 YES, NO, SILENTLY_NO = Answer.YES, Answer.NO, Answer.SILENTLY_NO
 
@@ -35,8 +35,9 @@ def test_further_pieces_of_a_message_have_a_count_of_their_own(limiter: Limiter)
 
 
 def test_pieces_of_everybody_are_bounded_and_nobody_is_punished_for_others(limiter: Limiter) -> None:
-    heard = [limiter.line(f"nick{at // 100}", 100.0, goes_on=True) for at in range(ALL_PIECES + 100)]
-    assert heard == [YES] * ALL_PIECES + [SILENTLY_NO] * 100
+    most = 20 * SHARES
+    heard = [limiter.line(f"nick{at // 100}", 100.0, goes_on=True) for at in range(most + 100)]
+    assert heard == [YES] * most + [SILENTLY_NO] * 100
     assert limiter.line("nick0", 100.0) is YES
     assert limiter.line("bob", 101.0, goes_on=True) is YES
 
@@ -87,6 +88,12 @@ def test_four_key_exchanges_a_minute_each(limiter: Limiter) -> None:
     assert limiter.ake("bob", MINUTE - 0.1) is SILENTLY_NO
     assert limiter.ake("bob", MINUTE) is YES
     assert limiter.ake("bob", MINUTE) is NO
+
+
+def test_who_could_not_be_told_of_a_refusal_is_told_next_time(limiter: Limiter) -> None:
+    assert [limiter.ake("bob", 0.0) for _ in range(5)] == [YES] * 4 + [NO]
+    limiter.not_told("bob")
+    assert [limiter.ake("bob", 0.0) for _ in range(2)] == [NO, SILENTLY_NO]
 
 
 def test_twenty_key_exchanges_a_minute_in_all(limiter: Limiter) -> None:
