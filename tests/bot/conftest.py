@@ -1,14 +1,21 @@
-"""A server, and a peer that is moved by hand."""
+"""A server, the bot in this process, and a peer that is moved by hand."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
+from otrbot.config import Config
 
+from tests.bot.by_hand import Bot
 from tests.clients.drivers.otr_peer import OtrPeer
+
+BotFactory = Callable[..., Bot]
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +34,22 @@ def alice(port: int) -> Iterator[OtrPeer]:
     """A peer that the test moves by hand."""
     with OtrPeer(port, "alice") as made:
         yield made
+
+
+@pytest.fixture
+def bots(port: int, tmp_path: Path) -> Iterator[BotFactory]:
+    """Makes a bot of some configuration in this process, registered with the server."""
+    with ExitStack() as running:
+
+        def make(config: Config | None = None, **more: Any) -> Bot:
+            bot = Bot(port, tmp_path / "data", config, **more)
+            running.callback(bot.close)
+            return bot
+
+        yield make
+
+
+@pytest.fixture
+def bot(bots: BotFactory) -> Bot:
+    """One with limits that nobody runs into."""
+    return bots()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from otrbot.attended import AttendedRunner
@@ -34,6 +33,7 @@ from otrcore.irc.pacing import Pace
 from otrcore.model import MessageState
 from otrcore.policy import MANUAL
 from tests.bot.by_hand import NICK, OPEN, Bot, answers
+from tests.bot.conftest import BotFactory
 from tests.clients.drivers.irssi import Irssi
 from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.otr_peer import Message, OtrPeer
@@ -41,28 +41,6 @@ from tests.irc.hostile_server import HostileServer, Peer
 from tests.keepers import Given
 
 HINT_EVERY = OPEN.hint_seconds
-
-
-BotFactory = Callable[..., Bot]
-
-
-@pytest.fixture
-def bots(port: int, tmp_path: Path) -> Iterator[BotFactory]:
-    """Makes a bot of some configuration, registered with the server."""
-    with ExitStack() as running:
-
-        def make(config: Config | None = None, **more: Any) -> Bot:
-            bot = Bot(port, tmp_path / "data", config, **more)
-            running.callback(bot.close)
-            return bot
-
-        yield make
-
-
-@pytest.fixture
-def bot(bots: BotFactory) -> Bot:
-    """One with limits that nobody runs into."""
-    return bots()
 
 
 def limits(**some: float) -> Config:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,27 +17,8 @@ from otrcore.events import SessionOpened, SmpAborted, SmpAsked, SmpFailed, SmpSu
 from otrcore.model import MessageState, Trust
 from otrcore.policy import MANUAL
 from tests.bot.by_hand import NICK, OPEN, Bot, answers
+from tests.bot.conftest import BotFactory
 from tests.clients.drivers.otr_peer import OtrPeer
-
-BotFactory = Callable[..., Bot]
-
-
-@pytest.fixture
-def bots(port: int, tmp_path: Path) -> Iterator[BotFactory]:
-    """Makes a bot, registered with the server."""
-    with ExitStack() as running:
-
-        def make(config: Config | None = None, **more: Any) -> Bot:
-            bot = Bot(port, tmp_path / "data", config, **more)
-            running.callback(bot.close)
-            return bot
-
-        yield make
-
-
-@pytest.fixture
-def bot(bots: BotFactory) -> Bot:
-    return bots()
 
 
 def talk_with(bot: Bot, alice: OtrPeer) -> Any:

@@ -276,18 +276,3 @@ def readable(clients: Iterable[Peer], text: str) -> list[str]:
     ]
     shown = weechat_support.without_offer
     return [line.text for wire in wires for line in wire.lines if text in shown(line.text)]
-
-
-def engine_of(client: HexChat | WeeChat) -> int:
-    """Return the process that is the engine of a client, once there is one."""
-    run = Path(client.environment["HOME"]) / ".local/share/otrcore/run"
-
-    def found() -> int:
-        for path in run.glob(f"{client.pid}-*.lock"):
-            with suppress(ValueError, OSError):
-                pid = int(path.read_text())
-                if Path(f"/proc/{pid}/cmdline").read_bytes().count(b"otrcore.engine"):
-                    return pid
-        return 0
-
-    return client.wait(found, "an engine")

@@ -17,7 +17,6 @@ from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.hexchat_support import (
     NAME,
     SCRIPT,
-    engine_of,
     notes,
     readable,
     runtime,
@@ -27,6 +26,7 @@ from tests.clients.hexchat_support import (
     talk_both_ways,
     wait_note,
 )
+from tests.clients.weechat_support import engine_of
 
 Act = Callable[[HexChat, HexChat, str], None]
 

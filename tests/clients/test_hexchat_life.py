@@ -22,7 +22,6 @@ from tests.clients.drivers.waiting import wait_for
 from tests.clients.hexchat_support import (
     NAME,
     SCRIPT,
-    engine_of,
     notes,
     readable,
     received,
@@ -32,7 +31,7 @@ from tests.clients.hexchat_support import (
     talk,
     wait_note,
 )
-from tests.clients.weechat_support import without_offer
+from tests.clients.weechat_support import engine_of, without_offer
 
 OVER = "has ended the encrypted conversation"
 UNVERIFIED = "\N{WARNING SIGN}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from importlib import resources
 from pathlib import Path
+from typing import Protocol
 
 import otrcore
 from tests.clients.drivers.weechat import CORE, SERVER, WeeChat, private
@@ -95,7 +96,19 @@ def answer(client: WeeChat, peer: str, secret: str, server: str = SERVER) -> Non
     client.type(secret, private(peer, server))
 
 
-def engine_of(client: WeeChat) -> int:
+class Client(Protocol):
+    """A chat client that may have an engine."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+
+    def wait(self, look: Callable[[], int], what: str) -> int: ...
+
+
+def engine_of(client: Client) -> int:
     """Return the process that is the engine of a client, once there is one."""
     run = Path(client.environment["HOME"]) / ".local/share/otrcore/run"
 
