@@ -15,7 +15,7 @@ from otrcore.irc.connection import ConnectionOptions, IncomingMessage
 from otrcore.irc.dial import ServerAddress
 from otrcore.irc.keeper import Keeper
 from otrcore.irc.lanes import Threads
-from otrcore.irc.runner import OutgoingFilter, Runner, Screen
+from otrcore.irc.runner import Runner, Screen
 from otrcore.model import MessageState
 
 
@@ -45,7 +45,6 @@ class AttendedRunner(Runner):
         realname: str,
         clock: Callable[[], float] = time.monotonic,
         lanes: Threads | None = None,
-        outgoing_filter: OutgoingFilter | None = None,
         **options: Unpack[ConnectionOptions],
     ) -> None:
         """As a Runner's."""
@@ -57,7 +56,6 @@ class AttendedRunner(Runner):
             realname=realname,
             clock=clock,
             lanes=lanes,
-            outgoing_filter=outgoing_filter,
             **options,
         )
         self._attendant = attendant

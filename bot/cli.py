@@ -243,6 +243,7 @@ def main() -> None:
         if end.code == _USAGE:
             sys.exit(ExitCode.USAGE)
         raise
+    # An operator gets a sentence and an exit code, and nobody a traceback with texts in it.
     except Exception as error:
         warn(f"otr-bot was ended by a mistake in itself: {logs.failure(error)}. Please report it.")
         sys.exit(ExitCode.INTERNAL)

@@ -6,7 +6,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Protocol, TypeVar
 
@@ -53,9 +53,6 @@ class Peer(Attendant, Protocol):
 
     def speak_by(self, runner: AttendedRunner) -> None:
         """Talk by this runner from now on; called once, before anything else."""
-
-    def outgoing(self, target: str, lines: Sequence[str]) -> Iterable[Sequence[str]]:
-        """Return the messages to send in the place of one of OTR's; see `otrcore.irc.runner`."""
 
     @property
     def next_tick(self) -> float | None:
@@ -183,7 +180,6 @@ class Network:
                 keeper,
                 realname=network.realname,
                 lanes=self._lanes,
-                outgoing_filter=self._peer.outgoing,
                 pace=network.pace,
                 altnicks=network.altnicks,
                 login=self._login,

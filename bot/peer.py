@@ -220,13 +220,6 @@ class EchoPeer:
             case Stats():
                 _log.info("%s", self.stats, extra=logs.facts(network=self._runner.network))
 
-    def outgoing(self, target: str, lines: Sequence[str]) -> Iterable[Sequence[str]]:
-        """Return the messages to send in the place of one of OTR's."""
-        person = self._find(target)
-        if person is None or person.rehearsal is None:
-            return (lines,)
-        return person.rehearsal.outgoing(lines)
-
     @property
     def conversations(self) -> int:
         """How many are encrypted."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from otrbot.attended import AttendedRunner
-from otrbot.stage import MAX_LINE, Change, Drill, Message
+from otrbot.stage import MAX_LINE, Drill
 
 from otrcore.conversation import Conversation
 from otrcore.events import Event
@@ -20,8 +20,8 @@ _log = logging.getLogger(__name__)
 MAX_STEPS = 200
 """That one drill can put off."""
 
-MAX_REPLACED = 200
-"""Lines in the place of one message."""
+MAX_RAW = 200
+"""Lines that a drill sends as they are, at once."""
 
 
 class Partner(Protocol):
@@ -51,7 +51,6 @@ class Rehearsal:
         self._schedule = schedule
         self._say = say
         self._steps = 0
-        self._change: Change | None = None
         self._hear: Callable[[Event], None] | None = None
 
     def begin(self) -> None:
@@ -62,19 +61,7 @@ class Rehearsal:
     def stop(self) -> None:
         """End it without a word."""
         self.over = True
-        self._change = self._hear = None
-
-    def outgoing(self, message: Message) -> Iterable[Message]:
-        """Return what leaves in the place of a message of OTR's."""
-        change = self._change
-        if change is None:
-            return (message,)
-        try:
-            return _bounded(change(message))
-        # A mistake in a drill costs the drill, and not the conversation.
-        except Exception as error:
-            self._fail(error)
-            return (message,)
+        self._hear = None
 
     def hear(self, event: Event) -> None:
         """Tell the drill what the conversation has brought."""
@@ -118,7 +105,7 @@ class Rehearsal:
     def raw(self, *lines: str) -> None:
         """Send lines to the peer as they are."""
         if not self.over and lines:
-            self._runner.send_lines(self.nick, [one_line(line) for line in lines[:MAX_REPLACED]])
+            self._runner.send_lines(self.nick, [one_line(line) for line in lines[:MAX_RAW]])
 
     def do(self, step: Callable[[Conversation], list[Event]], *, slow: bool = False) -> None:
         """Do something in the conversation."""
@@ -128,11 +115,6 @@ class Rehearsal:
     def start(self) -> None:
         """Send a query."""
         self.do(Conversation.start, slow=True)
-
-    def replace(self, change: Change | None) -> None:
-        """Have every message of OTR's to this peer go through `change`."""
-        if not self.over:
-            self._change = change
 
     def on(self, hear: Callable[[Event], None]) -> None:
         """Have `hear` told what the conversation brings."""
@@ -162,6 +144,7 @@ class Rehearsal:
             return
         try:
             step()
+        # A mistake in a drill costs the drill, and not the conversation.
         except Exception as error:
             self._fail(error)
 
@@ -171,16 +154,3 @@ class Rehearsal:
 
     def _take_too_long(self) -> None:
         self.end("the time for it is up.")
-
-
-def _bounded(messages: Iterable[Message]) -> list[list[str]]:
-    left = MAX_REPLACED
-    kept: list[list[str]] = []
-    for message in messages:
-        if left <= 0:
-            break
-        lines = [one_line(line) for line in message][:left]
-        left -= max(1, len(lines))
-        if lines:
-            kept.append(lines)
-    return kept

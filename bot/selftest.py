@@ -172,6 +172,7 @@ def _start_bot(
     def body() -> None:
         try:
             make_network(config, network, keys, orders, reports, metrics).run()
+        # Told by the thread that waits for this one.
         except BaseException as error:
             failures.append(error)
 

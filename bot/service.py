@@ -178,6 +178,7 @@ class _Worker:
     def _run(self) -> None:
         try:
             self._make(self._orders).run()
+        # Whatever it is, the main thread decides what follows from it.
         except BaseException as error:
             self.outcome = error
         else:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from otrcore.conversation import Conversation
 from otrcore.events import Event
 from otrcore.irc.lines import split_text
-
-Message = Sequence[str]
-"""The lines of one message of OTR's, which are its pieces."""
-
-Change = Callable[[Message], Iterable[Message]]
-"""What is sent in the place of a message: any number of messages, of any lines."""
 
 MAX_LINE = 200
 """Bytes of what is said about a drill."""
@@ -58,13 +52,6 @@ class Stage(Protocol):
 
     def start(self) -> None:
         """Send a query."""
-
-    def replace(self, change: Change | None) -> None:
-        """Have every message of OTR's to this peer go through `change` from now on, whoever sends it.
-
-        None lets them leave as they are again, and so does the end of the drill.  `change` gets a message
-        with all of its lines and must not raise; text that leaves unencrypted does not come by it.
-        """
 
     def on(self, hear: Callable[[Event], None]) -> None:
         """Have `hear` told what the conversation brings from now on: SessionOpened, SmpAborted, …"""

@@ -89,9 +89,12 @@ class Logs:
                 os.unlink(self._path)
                 return
             descriptor, part = tempfile.mkstemp(dir=os.path.dirname(self._path))  # of mode 0600
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(self._before, file)
-            os.replace(part, self._path)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    json.dump(self._before, file)
+                os.replace(part, self._path)
+            except OSError:  # as on a full disk
+                os.unlink(part)
 
 
 def _value(flags: int, bit: int) -> str:

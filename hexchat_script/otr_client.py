@@ -334,6 +334,7 @@ def on_time(data: Any) -> bool:
     asked.clear()
     try:
         screen.tick()
+    # HexChat would call a timer that raises no more.
     except BaseException as error:
         if "tick" not in last_told:
             last_told["tick"] = ""

@@ -38,9 +38,6 @@ SMALLEST_ROOM = 40
 """Bytes of text in a line below which the network is not worth talking on."""
 
 
-OutgoingFilter = Callable[[str, Sequence[str]], Iterable[Sequence[str]]]
-"""Gets a target and the lines of a message of OTR's to it; returns the messages to send in its place."""
-
 T = TypeVar("T")
 
 
@@ -115,20 +112,18 @@ class Runner:
         commands: Table = OTR,
         clock: Callable[[], float] = time.monotonic,
         lanes: Threads | None = None,
-        outgoing_filter: OutgoingFilter | None = None,
         **options: Unpack[ConnectionOptions],
     ) -> None:
         """ValueError for a nick that cannot be sent.  `clock` must be the accounts' too.
 
-        With `lanes`, which `close` closes, what takes long is done beside this thread.  `outgoing_filter`
-        must not raise.  `options` are those of the connection.
+        With `lanes`, which `close` closes, what takes long is done beside this thread.  `options`
+        are those of the connection.
         """
         self._screen = screen
         self._clock = clock
         self._commands = commands
         self._lanes = lanes
         self._steps = _Stoppable(Inline() if lanes is None else lanes)
-        self._outgoing_filter = outgoing_filter
         self._host = IrcHost(address.host, keeper, self._do, lanes=self._steps)
         self._connection = Connection(
             address, nick, self, realname=realname, username="otrcore", clock=clock, **options
@@ -271,8 +266,7 @@ class Runner:
         at_once = LAST_WORDS
         for goodbye in goodbyes:
             at_once -= len(goodbye.lines)
-            for lines in self._filtered(goodbye):
-                self._connection.send(goodbye.target, lines, paced=at_once < 0)
+            self._connection.send(goodbye.target, goodbye.lines, paced=at_once < 0)
         self._wait(patience, lambda: bool(self.waiting and self.registered))
         self._connection.discard()
         self._connection.quit(reason)
@@ -342,13 +336,8 @@ class Runner:
                 pass  # it stands where it was typed, and there is no log
             elif not isinstance(action, Send):
                 self._show(action)
-            elif not all(self._connection.send(action.target, lines) for lines in self._filtered(action)):
+            elif not self._connection.send(action.target, action.lines):
                 self._not_sent(action.target, typed, self._hindrance())
-
-    def _filtered(self, action: Send) -> Iterable[Sequence[str]]:
-        if self._outgoing_filter is None:
-            return (action.lines,)
-        return self._outgoing_filter(action.target, action.lines)
 
     def _show(self, action: ShowMessage | ShowNote | AskSecret | CloseSecret) -> None:
         if isinstance(action, AskSecret):

@@ -86,7 +86,6 @@ class Bot:
             realname=REALNAME,
             clock=self.clock,
             lanes=self._lanes,
-            outgoing_filter=self.peer.outgoing,
             capabilities=("message-tags",),
             pace=Pace.NONE,
             # A clock that jumps is no server that has fallen silent.

@@ -320,7 +320,6 @@ class Bot:
             StoreKeeper(self._store, contacts=False, clock=self._clock),
             realname="a bot",
             lanes=Threads(),
-            outgoing_filter=self._peer.outgoing,
             pace=Pace.NONE,
             clock=self._clock,
         )

@@ -340,12 +340,9 @@ def _plain_line(stage: Stage) -> None:
     stage.end("your client should have warned.")
 
 
-def _doubling(stage: Stage) -> None:
-    stage.replace(lambda message: [message, message])
-    stage.say("twice")
-    stage.replace(lambda message: [])
-    stage.say("never")
-    stage.later(5.0, lambda: stage.end("one came twice, one not at all."))
+def _pausing(stage: Stage) -> None:
+    stage.say("first")
+    stage.later(5.0, lambda: stage.end("that was all."))
 
 
 def _listening(stage: Stage) -> None:
@@ -358,8 +355,7 @@ def _broken(stage: Stage) -> None:
 
 
 def _broken_later(stage: Stage) -> None:
-    stage.replace(lambda message: [[message[len(message)]]])
-    stage.say("as it is")
+    stage.later(0.0, lambda: _broken(stage))
 
 
 DRILL = Drill("plain", "a plain text comes amidst encrypted ones", "warn", _plain_line)
@@ -367,7 +363,7 @@ DRILLS = {
     drill.name: drill
     for drill in (
         DRILL,
-        Drill("double", "one comes twice", "show it once", _doubling),
+        Drill("pause", "a text comes, and some seconds pass", "show it", _pausing),
         Drill("listen", "fresh keys", "go on", _listening),
         Drill("broken", "x", "y", _broken),
         Drill("late", "x", "y", _broken_later),
@@ -386,7 +382,7 @@ def test_drills_are_for_those_who_have_asked_in_private(drilling: Bot, alice: Ot
     assert "need an encrypted conversation" in bot.ask_plain(alice, "!drill on")
     bot.secure(alice)
     assert "!drill on first" in bot.ask(alice, "!drill plain")
-    assert bot.ask(alice, "!drill") == "Encrypted: drills: plain double listen broken late idle"
+    assert bot.ask(alice, "!drill") == "Encrypted: drills: plain pause listen broken late idle"
     assert "there is no drill nothing" in bot.ask(alice, "!drill nothing")
     assert "drills are on" in bot.ask(alice, "!drill on")
     assert bot.ask(alice, "!drill plain") == (
@@ -404,19 +400,16 @@ def test_drills_are_for_those_who_have_asked_in_private(drilling: Bot, alice: Ot
     assert "!drill on first" in bot.ask(alice, "!drill plain")
 
 
-def test_a_drill_changes_what_leaves_until_it_is_over(drilling: Bot, alice: OtrPeer) -> None:
+def test_a_drill_takes_its_time_and_ends_with_a_line(drilling: Bot, alice: OtrPeer) -> None:
     bot = drilling
     bot.secure(alice)
     bot.ask(alice, "!drill on")
-    assert bot.ask(alice, "!drill double").startswith("Drill double: ")
+    assert bot.ask(alice, "!drill pause").startswith("Drill pause: ")
     bot.settle(alice)
-    assert alice.received(NICK)[2:] == ["twice"]
-    # "Never" and what is echoed meanwhile do not come.
-    alice.say(NICK, "swallowed")
-    bot.settle(alice)
+    assert alice.received(NICK)[2:] == ["first"]
     bot.advance(5.1)
     bot.wait(alice, lambda: len(alice.received(NICK)) == 4, "the end")
-    assert alice.received(NICK)[-1] == "Drill double is over: one came twice, one not at all."
+    assert alice.received(NICK)[-1] == "Drill pause is over: that was all."
     assert bot.ask(alice, "as ever") == "as ever"
 
 

@@ -13,7 +13,7 @@ from otrcore.irc.dial import ServerAddress
 from otrcore.irc.keeper import Keeper
 from otrcore.irc.lanes import Threads
 from otrcore.irc.pacing import Pace
-from otrcore.irc.runner import OutgoingFilter, Runner
+from otrcore.irc.runner import Runner
 from otrcore.model import Protection
 from tests.keepers import Given
 from tests.pair import identity
@@ -34,7 +34,6 @@ class Person:
         *,
         keeper: Keeper | None = None,
         lanes: Threads | None = None,
-        outgoing_filter: OutgoingFilter | None = None,
     ) -> None:
         self.is_ready = False
         self.plain_messages: list[IncomingMessage] = []
@@ -56,7 +55,6 @@ class Person:
             pace=pace,
             clock=self._clock,
             lanes=lanes,
-            outgoing_filter=outgoing_filter,
         )
 
     def _clock(self) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Protocol
 
-from otrbot.stage import MAX_LINE, Change, Drill
+from otrbot.stage import MAX_LINE, Drill
 
 from otrcore.account import Account
 from otrcore.conversation import Conversation
@@ -260,9 +260,6 @@ class Rehearsal:
     def start(self) -> None:
         if self.said is None:
             self.bot.start()
-
-    def replace(self, change: Change | None) -> None:
-        raise NotImplementedError("no drill has its messages changed on their way out")
 
     def on(self, hear: Callable[[Event], None]) -> None:
         self._hear = hear
