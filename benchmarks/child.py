@@ -1,29 +1,33 @@
-"""What a fresh process does for `benchmarks.fresh`: `python -m benchmarks.child first_handshake|memory`.
+"""What a fresh process does for `benchmarks.fresh`: `python -m benchmarks.child SAMPLE`.
 
-Private keys come as PKCS #8 in hexadecimal, one a line of standard input; the last line of
-standard output is the sample.  Memory's own lines are JSON: what one side transmits, each
-time as a list; the empty one from the other side ends a conversation's exchange.
+SAMPLE is first_handshake, memory or memory_4.  Private keys come as PKCS #8 in hexadecimal,
+one a line of standard input; the last line of standard output is the sample.  Memory's own
+lines are JSON: what one side transmits, each time as a list; the empty one from the other side
+ends a conversation's exchange.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from time import process_time
 
 from otrcore import Account, Conversation, Event, Identity, Received, Transmit
 from otrcore.crypto.dsa import DsaPrivateKey
-from otrcore.policy import MANUAL
+from otrcore.wire.header import VERSION_3, VERSION_4
 
-from .ours import TEXT, run_ake
+from .ours import POLICIES, TEXT, run_ake
 
 CONVERSATIONS = 1000
 WARMING = 20
 """Conversations before the first look at the memory: by then all is loaded that one needs."""
 
 
-def read_account() -> Account:
-    """Return an account with the key that stands on the next line."""
-    return Account(Identity(DsaPrivateKey.from_der(bytes.fromhex(sys.stdin.readline()))), MANUAL)
+def read_account(version: int = VERSION_3) -> Account:
+    """Return an account with the key that stands on the next line, which speaks one version."""
+    key = DsaPrivateKey.from_der(bytes.fromhex(sys.stdin.readline()))
+    return Account(Identity(key), POLICIES[version])
 
 
 def first_handshake() -> float:
@@ -32,11 +36,11 @@ def first_handshake() -> float:
     return process_time()
 
 
-def memory_per_conversation() -> float:
+def memory_per_conversation(version: int = VERSION_3) -> float:
     """Return resident bytes for our side of one of many encrypted conversations, with a text each way."""
     import gc
 
-    account = read_account()
+    account = read_account(version)
     for number in range(WARMING):
         _converse(account.conversation(f"warming {number}"))
     gc.collect()
@@ -76,5 +80,9 @@ def _resident() -> int:
 
 
 if __name__ == "__main__":
-    SAMPLES = {"first_handshake": first_handshake, "memory": memory_per_conversation}
+    SAMPLES: dict[str, Callable[[], float]] = {
+        "first_handshake": first_handshake,
+        "memory": memory_per_conversation,
+        "memory_4": partial(memory_per_conversation, VERSION_4),
+    }
     print(SAMPLES[sys.argv[1]]())

@@ -14,7 +14,7 @@ from pathlib import Path
 from otrcore import Account, MessageState, SessionOpened
 
 from .child import CONVERSATIONS, WARMING, transmitted
-from .ours import TEXT, Ours, WorkNotDone
+from .ours import TEXT, Ours, Sides, WorkNotDone
 
 ROOT = Path(__file__).parents[1]
 DEADLINE = 60.0
@@ -36,8 +36,17 @@ def first_handshake(ours: Ours) -> float:
 
 def memory_per_conversation(ours: Ours) -> float:
     """Bytes that one side of an encrypted conversation adds to a process that holds many of them."""
-    account, theirs = ours.accounts
-    with _start("memory") as process:
+    return _memory("memory", ours.accounts)
+
+
+def memory_per_conversation_4(ours: Ours) -> float:
+    """The same in version 4."""
+    return _memory("memory_4", ours.accounts_4)
+
+
+def _memory(sample: str, accounts: Sides) -> float:
+    account, theirs = accounts
+    with _start(sample) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

@@ -46,7 +46,7 @@ def measure(row: Row, ours: Ours, libotr: Libotr, samples: int = SAMPLES, rounds
         for _ in range(samples):
             our_samples += [row.sample(ours) for _ in range(row.in_a_row)]
             if row.in_libotr:
-                their_samples += [libotr.sample(row.key) for _ in range(row.in_a_row)]
+                their_samples += [libotr.sample(row.beside or row.key) for _ in range(row.in_a_row)]
         our_medians.append(median(our_samples))
         if their_samples:
             their_medians.append(median(their_samples))

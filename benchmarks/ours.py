@@ -16,13 +16,14 @@ from otrcore import (
     Event,
     Identity,
     MessageState,
+    Policy,
     Protection,
     Received,
     SessionOpened,
     SmpSucceeded,
     Transmit,
 )
-from otrcore.policy import MANUAL
+from otrcore.wire.header import VERSION_3, VERSION_4
 from otrcore.wire.messages3 import DataMessage, parse
 from otrcore.wire.text import decode
 
@@ -31,7 +32,12 @@ SECRET = "secret"
 PING_PONG_MESSAGES = 100
 ONE_WAY_MESSAGES = 2000
 
-_ARRIVED = [Received(TEXT, Protection.ENCRYPTED)]
+ARRIVED = [Received(TEXT, Protection.ENCRYPTED)]
+
+POLICIES = {version: Policy(frozenset({version})) for version in (VERSION_3, VERSION_4)}
+"""One version each: libotr speaks none beyond 3, and a row compares what both do."""
+
+Sides = tuple[Account, Account]
 
 
 class WorkNotDone(Exception):
@@ -39,14 +45,17 @@ class WorkNotDone(Exception):
 
 
 class Ours:
-    """Two accounts with keys; each sample begins with fresh conversations."""
+    """Two accounts with keys, in either version; each sample begins with fresh conversations."""
 
     def __init__(self) -> None:
-        self.accounts = Account(Identity.generate(), MANUAL), Account(Identity.generate(), MANUAL)
+        one, other = Identity.generate(), Identity.generate()
+        self.accounts, self.accounts_4 = (
+            (Account(one, policy), Account(other, policy)) for policy in POLICIES.values()
+        )
 
     def ake(self) -> float:
         """From the query to both sides encrypted."""
-        self._forget()
+        forget(self.accounts)
         begin = process_time()
         run_ake(self.accounts)
         seconds = process_time() - begin
@@ -54,22 +63,22 @@ class Ours:
 
     def ake_first_message(self) -> float:
         """The same and a text each way, as work of the AKE may be put off until then."""
-        self._forget()
+        forget(self.accounts)
         begin = process_time()
         alice, bob = run_ake(self.accounts)
-        _say(alice, bob)
-        _say(bob, alice)
+        say(alice, bob)
+        say(bob, alice)
         seconds = process_time() - begin
         return seconds
 
     def ping_pong(self) -> float:
         """One of the texts that go to and fro, each bringing a new D-H key."""
-        alice, bob = self._open()
+        alice, bob = open_talks(self.accounts)
         lines = []
         begin = process_time()
         for _ in range(PING_PONG_MESSAGES // 2):
-            lines.append(_say(alice, bob))
-            _say(bob, alice)
+            lines.append(say(alice, bob))
+            say(bob, alice)
         seconds = process_time() - begin
         rotations = _data(lines[-1]).sender_keyid - _data(lines[0]).sender_keyid
         if rotations + 1 < PING_PONG_MESSAGES // 2:
@@ -86,7 +95,7 @@ class Ours:
 
     def smp(self) -> float:
         """One verification with equal secrets, from the question to both sides' success."""
-        alice, bob = self._open()
+        alice, bob = open_talks(self.accounts)
         begin = process_time()
         ends = _hand_over(alice, bob, alice.smp_start(SECRET))
         ends += _hand_over(bob, alice, bob.smp_answer(SECRET))
@@ -97,15 +106,15 @@ class Ours:
 
     def _one_way(self) -> tuple[float, float]:
         """Encrypt and decrypt all; the first messages, which still bring new keys, are not counted."""
-        alice, bob = self._open()
-        _say(alice, bob)
-        _say(bob, alice)
-        _say(alice, bob)
+        alice, bob = open_talks(self.accounts)
+        say(alice, bob)
+        say(bob, alice)
+        say(alice, bob)
         begin = process_time()
-        lines = [_only_line(alice.send(TEXT)) for _ in range(ONE_WAY_MESSAGES)]
+        lines = [only_line(alice.send(TEXT)) for _ in range(ONE_WAY_MESSAGES)]
         middle = process_time()
         for line in lines:
-            if bob.receive(line) != _ARRIVED:
+            if bob.receive(line) != ARRIVED:
                 raise WorkNotDone("a text was lost or altered")
         end = process_time()
         first, last = _data(lines[0]), _data(lines[-1])
@@ -113,16 +122,20 @@ class Ours:
             raise WorkNotDone("keys rotated")
         return (middle - begin) / ONE_WAY_MESSAGES, (end - middle) / ONE_WAY_MESSAGES
 
-    def _forget(self) -> None:
-        for account in self.accounts:
-            account.forget("peer")
 
-    def _open(self) -> tuple[Conversation, Conversation]:
-        self._forget()
-        return run_ake(self.accounts)
+def forget(accounts: Sides) -> None:
+    """Drop the conversations that there were."""
+    for account in accounts:
+        account.forget("peer")
 
 
-def run_ake(accounts: tuple[Account, Account]) -> tuple[Conversation, Conversation]:
+def open_talks(accounts: Sides) -> tuple[Conversation, Conversation]:
+    """Return fresh conversations, encrypted."""
+    forget(accounts)
+    return run_ake(accounts)
+
+
+def run_ake(accounts: Sides) -> tuple[Conversation, Conversation]:
     """Open a conversation between two accounts, and be sure that it is one: that takes next to no time."""
     alice, bob = (account.conversation("peer") for account in accounts)
     events = _hand_over(alice, bob, alice.start())
@@ -148,15 +161,16 @@ def _hand_over(sender: Conversation, recipient: Conversation, events: list[Event
     return others
 
 
-def _say(sender: Conversation, recipient: Conversation) -> str:
+def say(sender: Conversation, recipient: Conversation) -> str:
     """Send a text and be sure that it arrived; returns its line."""
-    line = _only_line(sender.send(TEXT))
-    if recipient.receive(line) != _ARRIVED:
+    line = only_line(sender.send(TEXT))
+    if recipient.receive(line) != ARRIVED:
         raise WorkNotDone("a text was lost or altered")
     return line
 
 
-def _only_line(events: list[Event]) -> str:
+def only_line(events: list[Event]) -> str:
+    """Return the line of a text that was encrypted."""
     match events:
         case [Transmit(lines=(line,), plain=False)]:
             return line

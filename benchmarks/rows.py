@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from . import fresh, linked, loading
+from . import fresh, linked, loading, version4
 from .ours import Ours
 
 
@@ -55,11 +55,11 @@ class Goal:
 class Row:
     """One line of the table.
 
-    `key` is the row's name in the JSON output and to `otrbench`, which has no such row
-    where `in_libotr` is false.  `samples` are taken in each of `rounds`, in place of many,
-    where each needs a process of its own.  A sample that is over in milliseconds is taken
-    `in_a_row`, before it is the other side's turn: else it would mostly measure how long the
-    processor takes to get used to it.
+    `key` is the row's name in the JSON output.  `otrbench` calls it the same, or by its own
+    name for what it is compared with, `beside`; where `in_libotr` is false, it has nothing like it.
+    `samples` are taken in each of `rounds`, in place of many, where each needs a process of its
+    own.  A sample that is over in milliseconds is taken `in_a_row`, before it is the other side's
+    turn: else it would mostly measure how long the processor takes to get used to it.
     """
 
     key: str
@@ -68,6 +68,7 @@ class Row:
     sample: Callable[[Ours], float]
     goal: Goal | None = None
     in_libotr: bool = True
+    beside: str | None = None
     samples: int | None = None
     rounds: int = 1
     in_a_row: int = 1
@@ -102,6 +103,46 @@ ROWS = (
     ),
     Row("ping_pong", "ping-pong, a new key each message", Unit.MESSAGES, Ours.ping_pong, Goal(2.5)),
     Row("smp", "SMP, both sides", Unit.MILLISECONDS, Ours.smp, Goal(0.45)),
+    Row(
+        "v4_dake",
+        "DAKE of version 4, beside AKE of 3",
+        Unit.MILLISECONDS,
+        version4.dake,
+        Goal(40, GoalOf.OURS),
+        beside="ake",
+    ),
+    Row(
+        "v4_ping_pong",
+        "ping-pong in version 4, a new key each message",
+        Unit.MESSAGES,
+        version4.ping_pong,
+        Goal(150, GoalOf.OURS),
+        in_libotr=False,
+    ),
+    Row(
+        "v4_smp",
+        "SMP of version 4, both sides",
+        Unit.MILLISECONDS,
+        version4.smp,
+        Goal(60, GoalOf.OURS),
+        in_libotr=False,
+    ),
+    Row(
+        "v4_send",
+        "sending 100 bytes in version 4, one way",
+        Unit.MESSAGES,
+        version4.send,
+        Goal(5_000, GoalOf.OURS),
+        in_libotr=False,
+    ),
+    Row(
+        "v4_receive",
+        "receiving 100 bytes in version 4, one way",
+        Unit.MESSAGES,
+        version4.receive,
+        Goal(5_000, GoalOf.OURS),
+        in_libotr=False,
+    ),
     Row("send", "sending 100 bytes, one way", Unit.MESSAGES, Ours.send, Goal(30_000, GoalOf.OURS)),
     Row("receive", "receiving 100 bytes, one way", Unit.MESSAGES, Ours.receive, Goal(30_000, GoalOf.OURS)),
     Row(
@@ -110,6 +151,15 @@ ROWS = (
         Unit.KIBIBYTES,
         fresh.memory_per_conversation,
         Goal(20, GoalOf.OURS),
+        in_libotr=False,
+        samples=1,
+    ),
+    Row(
+        "v4_memory",
+        "the same in version 4",
+        Unit.KIBIBYTES,
+        fresh.memory_per_conversation_4,
+        Goal(40, GoalOf.OURS),
         in_libotr=False,
         samples=1,
     ),

@@ -16,7 +16,7 @@ from otrcore.irc.dial import ServerAddress
 from otrcore.irc.keeper import Keeper
 from otrcore.irc.lanes import Threads
 from otrcore.irc.runner import Runner, Screen
-from otrcore.model import MessageState
+from otrcore.model import Fingerprint, MessageState
 
 
 class Attendant(Screen, Protocol):
@@ -48,17 +48,24 @@ class AttendedRunner(Runner):
         **options: Unpack[ConnectionOptions],
     ) -> None:
         """As a Runner's."""
+        self._keeper_of_keys = ForgetfulKeeper(keeper)
         super().__init__(
             address,
             nick,
             attendant,
-            ForgetfulKeeper(keeper),
+            self._keeper_of_keys,
             realname=realname,
             clock=clock,
             lanes=lanes,
             **options,
         )
         self._attendant = attendant
+
+    @property
+    def fingerprint_4(self) -> Fingerprint | None:
+        """Our fingerprint in version 4; None before `Screen.ready`."""
+        identity = self._keeper_of_keys.speaks_as
+        return identity.fingerprint_4 if identity is not None else None
 
     def message(self, message: IncomingMessage) -> None:
         """Have the host hear what is admitted."""

@@ -9,12 +9,10 @@ from pathlib import Path
 
 from otrbot.config import Config, ConfigError
 from otrbot.configfile import load, template, toml_text
-from otrbot.keys import KeyRing
-
-from otrcore.model import Fingerprint
+from otrbot.keys import Fingerprints, KeyRing
 
 
-def begin(path: Path, network: str, given: Mapping[tuple[str, str], str]) -> dict[str, Fingerprint]:
+def begin(path: Path, network: str, given: Mapping[tuple[str, str], str]) -> dict[str, Fingerprints]:
     """Write a configuration and make its keys; return their fingerprints by networks.
 
     `given` are texts of the operator by section and key.  ConfigError if there is a file already, or it
@@ -50,6 +48,6 @@ def begin(path: Path, network: str, given: Mapping[tuple[str, str], str]) -> dic
     return made
 
 
-def make_keys(config: Config) -> dict[str, Fingerprint]:
+def make_keys(config: Config) -> dict[str, Fingerprints]:
     """Make the keys that are missing, and return the fingerprints by networks; StoreError."""
     return KeyRing(config).make()

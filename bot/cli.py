@@ -129,8 +129,9 @@ def init(
         given |= {key: os.path.abspath(text) for key, text in _files(data_dir, passphrase_file).items()}
         made = begin(path, network, given)
         say(f"{path} is written: read it, and change what you like.")
-    for name, fingerprint in made.items():
+    for name, (fingerprint, fingerprint_4) in made.items():
         say(f"The bot's fingerprint on {name} is {fingerprint}.")
+        say(f"In OTR version 4 it is {fingerprint_4}.")
 
 
 VARIABLES = "\n".join(

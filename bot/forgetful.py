@@ -17,7 +17,7 @@ from otrcore.memory import STRANGER, PeerMemory
 from otrcore.model import Fingerprint, Trust
 from otrcore.policy import DEFAULT, Policy
 
-VERSIONS = frozenset({2, 3})
+VERSIONS = frozenset({2, 3, 4})
 
 POLICY = replace(DEFAULT, versions=VERSIONS)
 """Of a peer that others test their clients against, and that has no secrets: old clients may come, too."""
@@ -28,6 +28,8 @@ class ForgetfulKeeper:
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
+        self.speaks_as: Identity | None = None
+        """What the host was given last."""
 
     def place(self, claim: str, host: str) -> str:
         """Return the network's name."""
@@ -37,6 +39,7 @@ class ForgetfulKeeper:
         """Return a fresh account for a network; StoreError."""
         account = self._keeper.account(network)
         account.renew(account.identity, POLICY)
+        self.speaks_as = account.identity
         return account
 
     def memories(self, network: str) -> Memories:
@@ -49,7 +52,8 @@ class ForgetfulKeeper:
 
     def identity(self, network: str) -> Identity:
         """Return the present identity for a network; StoreError."""
-        return self._keeper.identity(network)
+        self.speaks_as = self._keeper.identity(network)
+        return self.speaks_as
 
     def policy(self, network: str) -> Policy:
         """Return the bot's."""

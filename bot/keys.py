@@ -26,6 +26,9 @@ from otrcore.store.store import Store
 CREDENTIAL = "otrcore-passphrase"
 """What a unit calls the credential that holds the passphrase."""
 
+Fingerprints = tuple[Fingerprint, Fingerprint]
+"""In versions 2 and 3, and in version 4."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passphrase:
@@ -96,8 +99,8 @@ class KeyRing:
             return StoreKeeper(store, contacts=False, clock=clock)
         return NamedKeeper(store, network.name, clock)
 
-    def fingerprints(self) -> dict[str, Fingerprint]:
-        """Return the fingerprint for each network; StoreError if one has no key, or it cannot be used."""
+    def fingerprints(self) -> dict[str, Fingerprints]:
+        """Return the fingerprints for each network; StoreError if one has no key, or it cannot be used."""
         folder = self._config.data_dir or default_folder()
         names = [network.name for network in self._config.networks]
         if not os.path.exists(folder / FILE_NAME):
@@ -107,9 +110,13 @@ class KeyRing:
         missing = [name for name, identity in found.items() if identity is None]
         if missing:
             raise _no_keys(missing, folder)
-        return {name: identity.fingerprint for name, identity in found.items() if identity is not None}
+        return {
+            name: (identity.fingerprint, identity.fingerprint_4)
+            for name, identity in found.items()
+            if identity is not None
+        }
 
-    def make(self) -> dict[str, Fingerprint]:
+    def make(self) -> dict[str, Fingerprints]:
         """Make the keys that are missing, and return the fingerprints for all networks; StoreError.
 
         With a passphrase file all keys are locked by it.

@@ -34,6 +34,7 @@ from otrcore.events import (
     HandshakeFailed,
     NoCommonVersion,
     Rejected,
+    SessionEnd,
     SessionEnded,
     SessionOpened,
     SmpAborted,
@@ -50,7 +51,7 @@ from otrcore.irc.names import Payload, Target, classify, fold
 from otrcore.model import MessageState, Protection
 from otrcore.wire import text as wire
 from otrcore.wire.fragment import Fragment
-from otrcore.wire.header import SMALLEST_INSTANCE_TAG, MessageType, parse_header
+from otrcore.wire.header import SMALLEST_INSTANCE_TAG, VERSION_4, MessageType, parse_header, version_of
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +60,12 @@ HINT = (
     "or your client's OTR menu. !help lists what else I do."
 )
 UNENCRYPTED = "Your last message reached me unencrypted: others could read it."
-NO_VERSION = "I speak OTR versions 2 and 3, and your client offers neither."
+NO_VERSION = (
+    f"I speak OTR versions {verbs.listed(verbs.VERSIONS, 'and')}, and your client offers none of them."
+)
 TOO_MANY_AKES = "I am busy, or you have had many key exchanges: try again in a minute."
-LOST_SESSION = "?OTR Error: There is no encrypted conversation here any more: a new one is offered."
+LOST_SESSION = wire.error_line("There is no encrypted conversation here any more: a new one is offered.")
+"""In versions 2 and 3: in version 4 the conversation says so itself, by a code."""
 
 ERROR_EVERY = 60.0
 """Seconds between two times that somebody is told of a conversation that is lost."""
@@ -80,7 +84,9 @@ TAGGED = "This text offers OTR to your client, by blanks between its words."
 NO_DRILLS: Mapping[str, Drill] = MappingProxyType({})
 
 
+_QUERY_4 = "?OTRv4?"
 _NO_LIMIT = 1 << 16
+_BEGINNINGS = (MessageType.DH_COMMIT, MessageType.IDENTITY)
 _TYPE_ENDS = 3
 """Bytes of a message in which its version and type stand."""
 
@@ -130,6 +136,8 @@ class Person:
     own_tag: int | None = None
     answers_wrongly: bool = False
     """The next verification is answered by a wrong word."""
+    version: int | None = None
+    """Of the encoded message that came last."""
     smp: str = "none so far"
     drills: bool = False
     rehearsal: Rehearsal | None = None
@@ -246,6 +254,7 @@ class EchoPeer:
             self._make_room()
         if (tag := _receiver_tag(content)) is not None:
             person.own_tag = tag
+        person.version = _version(content) or person.version
         if not begins_ake:
             return message
         refusal = self._refuses_ake(who, now)
@@ -294,7 +303,13 @@ class EchoPeer:
         runner = self._runner
         self.lost = None
         self._bans.fold_as(runner.connection.features)
-        _log.info("ready on %s as %s, fingerprint %s", runner.network, runner.nick, runner.fingerprint)
+        _log.info(
+            "ready on %s as %s, fingerprint %s, and %s in OTR version 4",
+            runner.network,
+            runner.nick,
+            runner.fingerprint,
+            runner.fingerprint_4,
+        )
 
     def plain(self, message: IncomingMessage) -> None:
         """Answer a text that has nothing to do with OTR."""
@@ -497,9 +512,12 @@ class EchoPeer:
                 _log.info("a conversation is encrypted, OTR version %d", info.version)
             case HandshakeFailed(reason):
                 self._counts.ake(0, "aborted" if reason is HandshakeEnd.CANCELLED else "failed")
-            case SessionEnded(by_peer=by_peer):
+                if self._runner.state(nick) is MessageState.FINISHED:
+                    # One that was ended for fresh keys, which have not come.
+                    self._runner.end(nick)
+            case SessionEnded(reason):
                 _log.info("a conversation has ended")
-                self._ended(person, nick, by_peer=by_peer)
+                self._ended(person, nick, reason)
             case NoCommonVersion() if person is not None:
                 self._seldom(person, "version", NO_VERSION, self._limits.hint_seconds)
             case Rejected(Reason.NO_SESSION, had_text=True) if person is not None:
@@ -510,17 +528,22 @@ class EchoPeer:
         if person is not None and person.rehearsal is not None:
             person.rehearsal.hear(event)
 
-    def _ended(self, person: Person | None, nick: str, *, by_peer: bool) -> None:
+    def _ended(self, person: Person | None, nick: str, reason: SessionEnd) -> None:
         self._limiter.smp_over(self._runner.host.key(nick))
         if person is not None and (person.rehearsal is None or person.rehearsal.over):
             person.drills = False
-        if by_peer:
+        if reason in (SessionEnd.PEER, SessionEnd.EXPIRED):
             # Ready for plain text again, and for another start, without being told.
             self._runner.end(nick)
 
     def _lost_session(self, person: Person) -> None:
         """Tell somebody that the keys are gone here, and offer new ones."""
-        if not self._stopping and self._seldom(person, "lost", None, ERROR_EVERY):
+        if self._stopping or not self._seldom(person, "lost", None, ERROR_EVERY):
+            return
+        if person.version == VERSION_4:
+            # The peer believes itself in a conversation of version 4, which allows no query: begin at once.
+            self._runner.do(person.nick, lambda talk: talk.receive(_QUERY_4), slow=True)
+        else:
             self._runner.send_lines(person.nick, [LOST_SESSION])
             self._runner.do(person.nick, lambda talk: talk.start(), slow=True)
 
@@ -628,6 +651,7 @@ class _Visit:
             self._came,
             talk.sessions[-1] if talk is not None and talk.sessions else None,
             str(runner.fingerprint),
+            str(runner.fingerprint_4),
             person.own_tag,
             person.pieces,
             person.piece_bytes,
@@ -673,11 +697,15 @@ class _Visit:
         self._runner.say_encrypted(self._person.nick, text)
 
     def query(self, versions: Iterable[int]) -> None:
-        """Ask for an encrypted conversation in one of these versions; one in another version is ended."""
+        """Ask for an encrypted conversation in one of these versions.
+
+        One in another version is ended, and one in version 4, which allows no query.
+        """
         if self._peer._stopping:
             return
         talk = self._talk
-        if talk is not None and not {info.version for info in talk.sessions} <= set(versions):
+        spoken = {info.version for info in talk.sessions} if talk is not None else set()
+        if VERSION_4 in spoken or not spoken <= set(versions):
             self.end()
         query = replace(POLICY, versions=frozenset(versions)).query
         self._runner.send_lines(self._person.nick, [f"{query} {QUERY_TEXT}"])
@@ -779,19 +807,31 @@ def _begins_ake(content: wire.Line) -> bool:
         case wire.Query() | wire.Tagged():
             return True
         case wire.Encoded(raw):
-            return _is_commit(raw)
+            return _is_beginning(raw)
         case Fragment(index=1, piece=piece):
             # A first piece that is too short to tell has no other reason than that.
             try:
                 start = wire.decode(piece) if piece.startswith(wire.ENCODED_MARK) else b""
             except MalformedMessage:
                 start = b""
-            return len(start) < _TYPE_ENDS or _is_commit(start)
+            return len(start) < _TYPE_ENDS or _is_beginning(start)
     return False
 
 
-def _is_commit(raw: bytes) -> bool:
-    return raw[_TYPE_ENDS - 1 : _TYPE_ENDS] == bytes([MessageType.DH_COMMIT])
+def _is_beginning(raw: bytes) -> bool:
+    return len(raw) >= _TYPE_ENDS and raw[_TYPE_ENDS - 1] in _BEGINNINGS
+
+
+def _version(content: wire.Line) -> int | None:
+    """Return the version of an encoded message, or of a piece that names it by its form; None for others."""
+    if isinstance(content, Fragment):
+        return VERSION_4 if content.identifier is not None else None
+    if not isinstance(content, wire.Encoded):
+        return None
+    try:
+        return version_of(content.raw)
+    except MalformedMessage:
+        return None
 
 
 def _receiver_tag(content: wire.Line) -> int | None:

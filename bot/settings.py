@@ -257,7 +257,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "bot",
         "admins",
-        Several(Text(_fingerprint, "a fingerprint: 40 digits from 0 to F")),
+        Several(Text(_fingerprint, "a fingerprint: 40 digits from 0 to F, or 112 for OTR version 4")),
         "fingerprints of who may use the admin verbs",
         "[]",
         True,

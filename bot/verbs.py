@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from otrcore.irc.lines import one_line, split_text
 from otrcore.model import SessionInfo
+from otrcore.wire.header import VERSION_4
 
 MAX_ANSWER = 200
 """Bytes of an answer, so that it fits into one line of every network."""
@@ -22,7 +23,7 @@ WRONG_WORD = "not otrcore"
 
 QUESTION = "What is the echo peer's word?"
 
-VERSIONS = (2, 3)
+VERSIONS = (2, 3, 4)
 
 _VERB = re.compile(r"!([A-Za-z]{1,30})(?: +(.*?))? *", re.DOTALL)
 
@@ -47,6 +48,9 @@ class Facts:
     came: Came
     session: SessionInfo | None
     own_fingerprint: str
+    """Of the key for versions 2 and 3."""
+    own_fingerprint_4: str
+    """Of the keys for version 4, which is too long for one line with another."""
     own_tag: int | None
     pieces: int
     """Lines of the peer that were pieces of a message."""
@@ -187,7 +191,7 @@ def _help(visit: Visit, argument: str) -> None:
 def _versions(visit: Visit, argument: str) -> None:
     from importlib.metadata import version
 
-    visit.say(f"I speak OTR versions 2 and 3; otrcore {version('otrcore')}")
+    visit.say(f"I speak OTR versions {listed(VERSIONS, 'and')}; otrcore {version('otrcore')}")
 
 
 def _ping(visit: Visit, argument: str) -> None:
@@ -197,14 +201,26 @@ def _ping(visit: Visit, argument: str) -> None:
 def _whoami(visit: Visit, argument: str) -> None:
     facts = visit.facts
     account = f", account {facts.account}" if facts.account else ""
-    key = f"your key is {facts.session.their_fingerprint}, " if facts.session is not None else ""
-    visit.say(f"{key}you are {facts.nick}!{facts.address}{account}")
+    you = f"you are {facts.nick}!{facts.address}{account}"
+    if facts.session is None:
+        visit.say(you)
+    elif facts.session.version < VERSION_4:
+        visit.say(f"your key is {facts.session.their_fingerprint}, {you}")
+    else:
+        visit.say(f"your key is {facts.session.their_fingerprint}")
+        visit.say(you)
 
 
 def _fingerprint(visit: Visit, argument: str) -> None:
     facts = visit.facts
-    theirs = f"; yours: {facts.session.their_fingerprint}" if facts.session is not None else ""
-    visit.say(f"my fingerprint: {facts.own_fingerprint}{theirs}")
+    if facts.session is None:
+        visit.say(f"my fingerprint: {facts.own_fingerprint}")
+        visit.say(f"in OTR version 4: {facts.own_fingerprint_4}")
+    elif facts.session.version < VERSION_4:
+        visit.say(f"my fingerprint: {facts.own_fingerprint}; yours: {facts.session.their_fingerprint}")
+    else:
+        visit.say(f"my fingerprint: {facts.own_fingerprint_4}")
+        visit.say(f"yours: {facts.session.their_fingerprint}")
 
 
 def _status(visit: Visit, argument: str) -> None:
@@ -224,8 +240,7 @@ def _otr(visit: Visit, argument: str) -> None:
     if chosen is None:
         _misused(visit, "otr")
         return
-    versions = " or ".join(map(str, chosen))
-    visit.say(f"here comes a query for OTR version {versions}")
+    visit.say(f"here comes a query for OTR version {listed(chosen, 'or')}")
     visit.query(chosen)
 
 
@@ -233,7 +248,7 @@ def _tag(visit: Visit, argument: str) -> None:
     if visit.encrypted:
         visit.say("a tagged plain text here would be a false alarm: !end first")
         return
-    visit.say("here comes a text with a whitespace tag for OTR versions 2 and 3")
+    visit.say(f"here comes a text with a whitespace tag for OTR versions {listed(VERSIONS, 'and')}")
     visit.tag(VERSIONS)
 
 
@@ -283,7 +298,12 @@ def _end(visit: Visit, argument: str) -> None:
 
 
 def _rekey(visit: Visit, argument: str) -> None:
-    visit.say("here comes a query, for fresh keys")
+    session = visit.facts.session
+    if session is not None and session.version == VERSION_4:
+        # In version 4 nothing asks for fresh keys but a new start (v4, "Session Expiration").
+        visit.say("I end this conversation, and here comes a query for another one, with fresh keys")
+    else:
+        visit.say("here comes a query, for fresh keys")
     visit.refresh()
 
 
@@ -305,6 +325,12 @@ def _drill(visit: Visit, argument: str) -> None:
         visit.say(said)
 
 
+def listed(versions: Sequence[int], last: str) -> str:
+    """Return versions as a sentence has them: "2, 3 and 4"."""
+    *others, end = map(str, versions)
+    return f"{', '.join(others)} {last} {end}" if others else end
+
+
 def big_text(size: int) -> str:
     """Return so many bytes in which every place tells where it is, so that a lost piece is seen."""
     return "".join(f"{at:06d} " for at in range(0, size, 7))[:size]
@@ -317,7 +343,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("whoami", "tells as whom I see you", _whoami),
     Verb("fingerprint", "tells my fingerprint, and yours", _fingerprint),
     Verb("status", "tells how our conversation stands", _status),
-    Verb("otr", "sends a query, for both versions of OTR or for one", _otr, "[2|3]"),
+    Verb("otr", "sends a query, for all versions of OTR or for one", _otr, "[2|3|4]"),
     Verb("tag", "sends a text with a whitespace tag", _tag),
     Verb("smp", "verifies you: by a word, a question, or wrongly on purpose", _smp, "[q|wrong|abort]"),
     Verb("fragment", "cuts what I send you into lines of N bytes", _fragment, "N|off"),

@@ -1,4 +1,4 @@
-"""Off-the-Record messaging, versions 2 and 3, without input or output of its own.
+"""Off-the-Record messaging, versions 2 to 4, without input or output of its own.
 
     account = Account(Identity.generate())
     talk = account.conversation("bob")
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .events import Received as Received
     from .events import Rejected as Rejected
     from .events import Resent as Resent
+    from .events import SessionEnd as SessionEnd
     from .events import SessionEnded as SessionEnded
     from .events import SessionOpened as SessionOpened
     from .events import SmpAborted as SmpAborted
@@ -88,6 +89,7 @@ _EXPORTS = {
     "Received": "events",
     "Rejected": "events",
     "Resent": "events",
+    "SessionEnd": "events",
     "SessionEnded": "events",
     "SessionInfo": "model",
     "SessionOpened": "events",

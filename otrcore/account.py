@@ -11,7 +11,7 @@ from .errors import UsageError
 from .identity import Identity
 from .memory import STRANGER, PeerMemory
 from .policy import DEFAULT, Policy
-from .relation import Relation, require_spoken
+from .relation import Relation, Speaker, require_spoken
 from .wire.header import SMALLEST_INSTANCE_TAG
 
 _INSTANCE_TAG_BYTES = 4
@@ -31,6 +31,10 @@ class Account:
     `clock` returns seconds that only grow; `random` is asked by purpose; both are
     parameters so that a conversation can be replayed.  `instance_tag` should stay the
     same over restarts of one client, and differ between clients that run at once.
+
+    `name` is what the chat network calls the user, in the form in which the peers' clients
+    call him too: key exchanges of version 4 authenticate it, with the name of the peer.
+    `client_profile` is what an earlier run had, `unix_time` returns seconds since 1970.
     """
 
     def __init__(
@@ -38,9 +42,12 @@ class Account:
         identity: Identity,
         policy: Policy = DEFAULT,
         *,
+        name: str | None = None,
         instance_tag: int | None = None,
+        client_profile: bytes = b"",
         random: Random = system_random,
         clock: Callable[[], float] = time.monotonic,
+        unix_time: Callable[[], float] = time.time,
     ) -> None:
         require_spoken(policy)
         if instance_tag is not None and not SMALLEST_INSTANCE_TAG <= instance_tag < 1 << 32:
@@ -48,7 +55,7 @@ class Account:
         self.identity = identity
         self.policy = policy
         self.instance_tag = instance_tag or new_instance_tag(random)
-        self._random = random
+        self._speaker = Speaker(name, self.instance_tag, random, unix_time, client_profile)
         self._clock = clock
         self._conversations: dict[str, Conversation] = {}
 
@@ -59,9 +66,23 @@ class Account:
         """
         talk = self._conversations.get(peer)
         if talk is None:
-            relation = Relation(self.identity, self.instance_tag, self.policy, self._random, memory)
-            talk = self._conversations[peer] = Conversation(peer, relation, self._clock)
+            relation = Relation(self._speaker, self.identity, self.policy, peer, memory)
+            talk = self._conversations[peer] = Conversation(relation, self._clock)
         return talk
+
+    @property
+    def name(self) -> str | None:
+        """What the chat network calls the user; `Conversation.renamed` takes note of a change."""
+        return self._speaker.name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self._speaker.name = name
+
+    @property
+    def client_profile(self) -> bytes:
+        """The client profile of version 4, to be stored and handed in again; it changes once in some days."""
+        return self._speaker.profile.serialised(self.identity)
 
     def renew(self, identity: Identity, policy: Policy) -> None:
         """Speak as another identity, and by another policy, in conversations that are new; UsageError.

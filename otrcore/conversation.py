@@ -40,7 +40,7 @@ from .relation import Relation, require_spoken
 from .session import MAX_TEXT_BYTES, Session, without_nul
 from .suites import VERSIONS, is_whole
 from .wire.fragment import MAX_TOTAL, Fragment, Reassembler
-from .wire.header import ANY_INSTANCE
+from .wire.header import ANY_INSTANCE, VERSION_4
 from .wire.rejoin import Rejoiner
 from .wire.text import Encoded, ErrorText, Line, Plain, Query, Tagged, classify, with_tag
 
@@ -90,11 +90,9 @@ class Conversation:
         "_relation",
         "_resting",
         "_told_versions",
-        "peer",
     )
 
-    def __init__(self, peer: str, relation: Relation, clock: Callable[[], float]) -> None:
-        self.peer = peer
+    def __init__(self, relation: Relation, clock: Callable[[], float]) -> None:
         self._relation = relation
         self._clock = clock
         self._instances = Instances(relation)
@@ -108,6 +106,15 @@ class Conversation:
         """What the peer has offered when the user was told that this is too little."""
         self._resting = False
         """Whether the user has ended what there was, and wants to go on plain."""
+
+    @property
+    def peer(self) -> str:
+        """The host's name for the peer, as the chat network compares it."""
+        return self._relation.peer
+
+    @peer.setter
+    def peer(self, name: str) -> None:
+        self._relation.peer = name
 
     @property
     def state(self) -> MessageState:
@@ -252,11 +259,18 @@ class Conversation:
         self._instances.choose(instance_tag)
 
     def start(self) -> list[Event]:
-        """Ask for an encrypted conversation; in one, for fresh keys.  UsageError if policy forbids."""
+        """Ask for an encrypted conversation; in one, for fresh keys.  UsageError if policy forbids.
+
+        In version 4 the running one is ended first, as it allows no query; nothing goes out plain meanwhile.
+        """
         if not self.policy.versions:
             raise UsageError(f"OTR is switched off for {self.peer}.")
         self._resting = False
-        return [self._query()]
+        return [*self._instances.retire(), self._query()]
+
+    def renamed(self) -> list[Event]:
+        """Take note that `peer`, or the name of the account, has become another one."""
+        return self._instances.renamed(self._clock())
 
     def send(self, text: str, *, may_tag: bool = True) -> list[Event]:
         """Send what the user typed, protected as state and policy ask.
@@ -403,7 +417,8 @@ class Conversation:
             case ErrorText(text):
                 return [PeerComplained(text[:MAX_COMPLAINT]), *self._answer_error(now)]
             case Encoded(raw):
-                return self._after(self._instances.receive(raw, now), now)
+                asked = self._query_until is not None
+                return self._after(self._instances.receive(raw, now, asked=asked), now)
             case _:
                 # Unrecognized, or a fragment inside a fragment: that must not recurse.
                 raise PeerError(Reason.UNRECOGNIZED)
@@ -428,6 +443,9 @@ class Conversation:
         if not wanted or now < self._error_start + ERROR_PAUSE:
             return []
         self._error_start = now
+        if self._instances.retirable:
+            # No query in a session of version 4: new keys are agreed on beside it.
+            return self._instances.start(VERSION_4, now)
         return [self._query()]
 
     def _start_best(self, offered: frozenset[int], now: float) -> list[Event]:

@@ -111,14 +111,28 @@ class SessionOpened:
     changed_from: Fingerprint | None = None
 
 
+class SessionEnd(Enum):
+    """Why an encrypted conversation is over."""
+
+    HERE = "it was ended here"
+    PEER = "the peer has ended it, or is gone"
+    EXPIRED = "its keys have been in use for too long, as the peer said nothing"
+    RENEWED = "it makes way for a new one, which was asked for here"
+
+
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
     """The encrypted conversation, with one instance of the peer or with all, is over.
 
-    Ended `by_peer`, nothing more is sent until the user ends or starts it too.
+    Unless the user has ended it, nothing more is sent until the user ends or starts it too.
     """
 
-    by_peer: bool
+    reason: SessionEnd
+
+    @property
+    def by_peer(self) -> bool:
+        """Whether the peer has ended it, or is gone."""
+        return self.reason is SessionEnd.PEER
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +162,9 @@ class MemoryChanged:
 
 @dataclass(frozen=True, slots=True)
 class ExtraKey:
-    """Both sides have an extra symmetric key now, 32 bytes, for something besides the conversation.
+    """Both sides have an extra symmetric key now, for something besides the conversation.
+
+    It has 32 bytes, or 64 in version 4.
 
     `use` says for what (a number, by agreement of the clients), with `data` as it came.
     """

@@ -1,8 +1,8 @@
 """The clients of one peer, told apart by their instance tags, each with a session of its own.
 
-A start goes to all instances at once: one Commit to any of them, whose exchange only
-waits for answers.  Each instance that answers, or that has sent a Commit at the same
-time, continues with a fork of it.  Version 2 knows no instances: there all clients of
+A start goes to all instances at once: one D-H Commit or Identity message to any of them,
+whose exchange only waits for answers.  Each instance that answers, or that has started at
+the same time, continues with a fork of it.  Version 2 knows no instances: there all clients of
 the peer share one session, under the tag ANY_INSTANCE.
 """
 
@@ -13,21 +13,34 @@ from dataclasses import dataclass, field
 
 from . import suites
 from .errors import MalformedMessage, PeerError, Reason, UsageError
-from .events import Event, HandshakeEnd, HandshakeFailed, Rejected, SessionEnded, SmpAsked
+from .events import (
+    Event,
+    HandshakeEnd,
+    HandshakeFailed,
+    Rejected,
+    SessionEnd,
+    SessionEnded,
+    SmpAsked,
+    Transmit,
+)
 from .model import MessageState, SessionInfo, Trust
 from .protocols import Channel, KeyExchange, Outcome
 from .relation import Relation
-from .session import Session
+from .session import COMPLAINT_PAUSE, Session
 from .wire.header import (
+    ANSWERS,
     ANY_INSTANCE,
     SMALLEST_INSTANCE_TAG,
+    STARTS,
     VERSION_2,
+    VERSION_4,
     Header,
     MessageType,
     is_ignorable,
     parse_header,
     version_of,
 )
+from .wire.text import NOT_PRIVATE, error_line
 
 MAX_STARTING = 8
 """Instances without a session that are listened to: anybody in the middle can make up tags."""
@@ -45,6 +58,8 @@ LONGEST_DELAY = 60.0
 
 BROADCAST_LIFETIME = 60.0
 """Seconds that a start with all instances takes answers after the first one."""
+
+NO_SESSION_REPLY = "There is no encrypted conversation here that your message belongs to."
 
 _PLAINTEXT = MessageState.PLAINTEXT
 _RANKS = {MessageState.PLAINTEXT: 0, MessageState.FINISHED: 1, MessageState.ENCRYPTED: 2}
@@ -67,7 +82,7 @@ class Broadcast:
 class Instances:
     """All sessions with one peer."""
 
-    __slots__ = ("_broadcasts", "_chosen", "_postponed", "_relation", "_sessions")
+    __slots__ = ("_broadcasts", "_chosen", "_complained", "_postponed", "_relation", "_sessions")
 
     def __init__(self, relation: Relation) -> None:
         self._relation = relation
@@ -76,6 +91,7 @@ class Instances:
         """By version, as are the starts that wait for a running exchange to come to an end."""
         self._postponed: dict[int, float] = {}
         self._chosen: int | None = None
+        self._complained = -math.inf
 
     @property
     def state(self) -> MessageState:
@@ -203,7 +219,26 @@ class Instances:
         self._forget_starts()
         self._sessions.clear()
         self._chosen = None
-        return [*events, SessionEnded(by_peer=False)] if over else events
+        return [*events, SessionEnded(SessionEnd.HERE)] if over else events
+
+    def retire(self) -> list[Event]:
+        """End what runs in a version that has no renewal of keys by a query; nothing goes out plain then."""
+        return [event for session in self.retirable for event in session.retire(SessionEnd.RENEWED)]
+
+    @property
+    def retirable(self) -> list[Session]:
+        """The sessions in which no query may be sent."""
+        return [
+            session for session in self._sessions.values() if session.info and session.version == VERSION_4
+        ]
+
+    def renamed(self, now: float) -> list[Event]:
+        """Begin anew what was being set up under another name of one side: the names are authenticated."""
+        broadcast = self._broadcasts.pop(VERSION_4, None)
+        exchanges = (session.exchanges.pop(VERSION_4, None) for session in self._sessions.values())
+        ours = [broadcast.exchange] if broadcast is not None and not broadcast.served else []
+        ours += [exchange for exchange in exchanges if exchange is not None and exchange.initiating]
+        return self._start(VERSION_4, now) if ours else []
 
     def lose(self) -> list[Event]:
         """Forget all keys, as the peer is gone; nothing goes out plain to whoever has the name next."""
@@ -212,18 +247,29 @@ class Instances:
         over = [event for event in ended if isinstance(event, SessionEnded)]
         return [event for event in ended if event not in over] + over[:1]
 
-    def receive(self, raw: bytes, now: float) -> list[Event]:
-        """Take an encoded message; PeerError if it is refused without a word to anybody."""
+    def receive(self, raw: bytes, now: float, *, asked: bool = False) -> list[Event]:
+        """Take an encoded message; PeerError if it is refused without a word to anybody.
+
+        `asked` tells that the user has asked for a conversation, and none is being set up yet.
+        """
         version = version_of(raw)
         if version not in self._relation.policy.versions:
             raise PeerError(Reason.VERSION, str(version))
         header = parse_header(raw)
         self._check_tags(header)
         if header.type != MessageType.DATA:
+            if self._leads_back(header) and not asked:
+                raise PeerError(Reason.VERSION, "less than is spoken already")
             return self._receive_exchange(raw, header, now)
         session = self._sessions.get(header.sender_tag)
-        if session is None:
-            return [Rejected(Reason.NO_SESSION, had_text=not is_ignorable(raw))]
+        if session is None or not session.info:
+            # No complaint in version 3, as by libotr: the message may be for another client of ours.
+            had_text = not is_ignorable(raw)
+            expected = session is not None and session.renewing
+            complains = version == VERSION_4 and had_text and not expected
+            return [*(self._complain(now) if complains else ()), Rejected(Reason.NO_SESSION, had_text)]
+        if version < VERSION_4 == session.version:
+            raise PeerError(Reason.VERSION, "less than is spoken already")
         events = session.receive_data(raw, header, now)
         if any(isinstance(event, SessionEnded) for event in events):
             # What our Commit was made with is among the keys of the session, too, which are to be forgotten.
@@ -233,6 +279,24 @@ class Instances:
             others = (other for other in self._sessions.values() if other is not session)
             events = [event for other in others if other.smp_waiting for event in other.smp_abort()] + events
         return events
+
+    def _leads_back(self, header: Header) -> bool:
+        """Whether a message would begin a conversation of an older version beside one of version 4.
+
+        That runs, or is over and was not left yet (v4, "Protocol States"); what we have begun
+        ourselves goes on.
+        """
+        known = self._sessions.get(header.sender_tag)
+        begun = header.version in self._broadcasts or (known and header.version in known.exchanges)
+        newer = any(session.version == VERSION_4 for session in self._sessions.values())
+        return header.version < VERSION_4 and newer and not begun
+
+    def _complain(self, now: float) -> list[Event]:
+        """Tell the peer that it speaks into a session that is not, but not each time."""
+        if now < self._complained + COMPLAINT_PAUSE:
+            return []
+        self._complained = now
+        return [Transmit((error_line(NO_SESSION_REPLY, NOT_PRIVATE),))]
 
     @property
     def asking(self) -> Session | None:
@@ -270,7 +334,7 @@ class Instances:
             broadcast is not None
             and (not broadcast.served or now < broadcast.ends)
             and tag not in broadcast.served
-            and header.type in (MessageType.DH_COMMIT, MessageType.DH_KEY)
+            and header.type in STARTS | ANSWERS
             and (exchange is None or _is_stale(exchange, now))
         )
         if broadcast is not None and takes_up:
@@ -281,8 +345,8 @@ class Instances:
             self._require_room(now)
         outcome = exchange.receive(raw, header, now, self._sent_elsewhere(exchange, version, tag, takes_up))
         if broadcast is not None and takes_up:
-            if exchange.answered is None:
-                # It is to give its own Commit up for ours, which still waits for anybody's answer.
+            if exchange.answered is None and outcome.channel is None:
+                # It is to give its own start up for ours, which still waits for anybody's answer.
                 return self._sent_to_all(outcome)
             broadcast.served.add(tag)
         session = session or self._admit(tag, now)
@@ -342,8 +406,7 @@ class Instances:
         return frozenset().union(*others)
 
     def _exchange(self, version: int, tag: int) -> KeyExchange:
-        relation = self._relation
-        return suites.key_exchange(version, relation.identity, relation.own_tag, relation.random, tag)
+        return suites.key_exchange(version, self._relation, tag)
 
     def _require_room(self, now: float) -> None:
         """Refuse a new instance while too many others are setting up a session."""
@@ -377,7 +440,7 @@ class Instances:
             raise MalformedMessage("an illegal sender instance tag")
         if ANY_INSTANCE < header.receiver_tag < SMALLEST_INSTANCE_TAG:
             raise MalformedMessage("an illegal receiver instance tag")
-        for_anyone = header.receiver_tag == ANY_INSTANCE and header.type == MessageType.DH_COMMIT
+        for_anyone = header.receiver_tag == ANY_INSTANCE and header.type in STARTS
         if header.receiver_tag != own_tag and not for_anyone:
             raise PeerError(Reason.OTHER_INSTANCE)
         if header.sender_tag == own_tag:

@@ -49,14 +49,16 @@ class PeerMemory:
         """Return the key that the user would expect instead of this one; None if this one is no surprise.
 
         Who has two clients may well have two keys: going back and forth between known ones is
-        no news, unless one of them is verified and this one is not.
+        no news, unless one of them is verified and this one is not.  A first key for another
+        version takes nobody's place: it is new, and nothing is known of it.
         """
-        verified = [key.fingerprint for key in self.keys if key.trust is not Trust.NONE]
-        if self.trust(fingerprint) is not Trust.NONE:
+        rivals = [key for key in self.keys if fingerprint.rivals(key.fingerprint)]
+        verified = [key for key in rivals if key.trust is not Trust.NONE]
+        if not rivals or self.trust(fingerprint) is not Trust.NONE:
             return None
         if verified:
-            return verified[-1]
-        return None if self.knows(fingerprint) else self.last
+            return verified[-1].fingerprint
+        return None if self.knows(fingerprint) else rivals[-1].fingerprint
 
     def met(self, fingerprint: Fingerprint, version: int) -> PeerMemory:
         """Return the memory after a session of this version has opened with this key."""

@@ -30,29 +30,55 @@ class Trust(Enum):
     SMP = "verified by a shared secret"
 
 
+_SINCE_AUTH_R = 4
+
 FINGERPRINT_BYTES = 20
 """SHA-1."""
+
+FINGERPRINT_4_BYTES = 56
+"""SHAKE-256."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Identifier of a long-term public key: SHA-1, 20 bytes (v3, "Public keys")."""
+    """Identifier of a long-term public key.
+
+    20 bytes for versions 2 and 3 (v3, "Public keys"), 56 for version 4 (v4, "Public keys ...").
+    A person has one of each, and they say nothing about each other.
+    """
 
     digest: bytes
 
     @classmethod
     def parse(cls, text: str) -> Fingerprint:
-        """Read 40 hex digits, in groups or not, perhaps behind 0x; ValueError."""
+        """Read 40 or 112 hex digits, in groups or not, perhaps behind 0x; ValueError."""
         digits = "".join(text.split()).removeprefix("0x")
-        if len(digits) != 2 * FINGERPRINT_BYTES or not digits.isascii():
-            raise ValueError(f"That is no fingerprint: it has {2 * FINGERPRINT_BYTES} digits from 0 to F.")
+        if len(digits) not in (2 * FINGERPRINT_BYTES, 2 * FINGERPRINT_4_BYTES) or not digits.isascii():
+            raise ValueError(
+                f"That is no fingerprint: it has {2 * FINGERPRINT_BYTES} digits from 0 to F, "
+                f"or {2 * FINGERPRINT_4_BYTES} for version 4."
+            )
         try:
             return cls(bytes.fromhex(digits))
         except ValueError as error:
             raise ValueError("That is no fingerprint: its digits go from 0 to F.") from error
 
+    def rivals(self, other: Fingerprint) -> bool:
+        """Whether this may stand in the place of the other one: a key of the same versions."""
+        return len(self.digest) == len(other.digest)
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions that the key is for."""
+        return (2, 3) if len(self.digest) == FINGERPRINT_BYTES else (4,)
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what people compare line by line: five groups in one line, or fourteen in two of seven."""
+        groups = str(self).split(" ")
+        return tuple(" ".join(groups[at : at + 7]) for at in range(0, len(groups), 7))
+
     def __str__(self) -> str:
-        """Return five groups of eight upper-case hex digits, as every OTR client shows it."""
+        """Return groups of eight upper-case hex digits, as every OTR client shows it: five, or fourteen."""
         text = self.digest.hex().upper()
         return " ".join(text[at : at + 8] for at in range(0, len(text), 8))
 
@@ -72,7 +98,7 @@ class SessionInfo:
     """What two people may compare about one encrypted conversation.
 
     `ssid` is the 8-byte session id; `initiator` is true on the side that sent the
-    D-H Commit, whose half of the ssid (the first) is the one shown in bold.
+    D-H Commit, or the Identity message.
     """
 
     version: int
@@ -86,3 +112,11 @@ class SessionInfo:
     def session_id(self) -> str:
         """The ssid as two groups of eight hex digits."""
         return f"{self.ssid[:4].hex()} {self.ssid[4:].hex()}"
+
+    @property
+    def reads_first_half(self) -> bool:
+        """Whether ours is the first half of the ssid, where each side reads one to the other.
+
+        It belongs to who sent the D-H Commit (v3, "Secure session id") or the Auth-R (v4, the same).
+        """
+        return self.initiator is (self.version < _SINCE_AUTH_R)

@@ -50,7 +50,7 @@ class Policy:
         return "?OTRv" + "".join(str(version) for version in sorted(self.versions)) + "?"
 
 
-_NEWEST = frozenset({3})
+_NEWEST = frozenset({3, 4})
 
 NEVER = Policy(frozenset())
 """Nothing of ours is sent, nothing of theirs is read as OTR."""

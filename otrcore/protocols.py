@@ -7,7 +7,7 @@ instance tags checked by the caller.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from .crypto.random import Random
@@ -21,6 +21,7 @@ from .events import (
     SmpProgress,
     SmpSucceeded,
 )
+from .identity import Identity
 from .model import SessionInfo
 from .wire.header import Header
 from .wire.tlv import Tlv
@@ -64,12 +65,21 @@ class Verifier(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AgreedKey:
+    """An extra symmetric key, for what it is (a number, by agreement of the clients), and data beside it."""
+
+    key: Secret
+    use: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Plaintext:
-    """What a data message held: UTF-8 text and records; and the extra symmetric key that came with it."""
+    """What a data message held: UTF-8 text and records; and the first extra symmetric key that they name."""
 
     text: bytes
     tlvs: tuple[Tlv, ...]
-    extra_key: Secret = field(repr=False)
+    agreed_key: AgreedKey | None = None
 
 
 class Channel(Protocol):
@@ -81,8 +91,19 @@ class Channel(Protocol):
     def encrypt(self, text: bytes, tlvs: Sequence[Tlv] = (), *, ignore_unreadable: bool = False) -> bytes:
         """Return the next data message."""
 
-    def extra_key(self) -> Secret:
-        """Return the extra symmetric key (32 bytes) that belongs to the next message."""
+    def agree(self, use: int, data: bytes) -> tuple[Tlv, Secret]:
+        """Return the record that names an extra symmetric key, and the key.
+
+        It must be the first record of the very next message.
+        """
+
+    @property
+    def lifetime(self) -> float | None:
+        """Seconds after which the session is over, if no new key of ours was made; None for never."""
+
+    @property
+    def generation(self) -> int:
+        """How many keys of ours were made so far."""
 
     def encrypt_last(self, tlvs: Sequence[Tlv]) -> bytes:
         """Return the message after which this side forgets the channel; it may reveal every used MAC key."""
@@ -97,7 +118,33 @@ class Channel(Protocol):
         """Return the receiving MAC keys that were used and not revealed yet, one after the other."""
 
     def reveal_later(self, mac_keys: bytes) -> None:
-        """Take over MAC keys that an earlier channel could not reveal."""
+        """Take over MAC keys that an earlier channel of the same kind could not reveal."""
+
+
+class Party(Protocol):
+    """Who carries out a key exchange with one peer, on our side."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def own_tag(self) -> int: ...
+
+    @property
+    def random(self) -> Random: ...
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Our name and the peer's in the chat network, as they are to be authenticated."""
+
+    def client_profile(self) -> bytes:
+        """Return our client profile, which has not expired."""
+
+    def unix_time(self) -> float:
+        """Return the time that expiry dates are compared with, in seconds since 1970."""
+
+    def may_answer(self, now: float) -> bool:
+        """Whether a long answer to a start may go out: they are rationed, over all clients of the peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +166,14 @@ class KeyExchange(Protocol):
     @property
     def running(self) -> bool:
         """Whether an exchange has begun and not ended."""
+
+    @property
+    def lingers(self) -> bool:
+        """Whether it may still have something to say: it is running, or the last word could be lost."""
+
+    @property
+    def initiating(self) -> bool:
+        """Whether an exchange that we began is running."""
 
     @property
     def answered(self) -> float | None:

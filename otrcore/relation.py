@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .crypto.random import Random
 from .errors import UsageError
 from .events import MemoryChanged, Transmit
@@ -9,9 +11,9 @@ from .identity import Identity
 from .memory import PeerMemory
 from .model import Fingerprint, Trust
 from .policy import Policy
-from .suites import VERSIONS
+from .suites import VERSIONS, own_profile
 from .wire.fragment import cut
-from .wire.header import parse_header
+from .wire.header import VERSION_4, parse_header
 from .wire.text import encode
 
 
@@ -21,23 +23,86 @@ def require_spoken(policy: Policy) -> None:
         raise UsageError(f"Only these OTR versions can be spoken: {sorted(VERSIONS)}.")
 
 
+ANSWERS_AT_ONCE = 3
+ANSWER_EVERY = 10.0
+"""So many long answers to starts go out to one peer, and then one in so many seconds: each is 7 lines on
+IRC, and whoever repeats or makes up starts could have the server throw us out for flooding."""
+
+_FRAGMENT_IDENTIFIER_BYTES = 4
+
+
+class Speaker:
+    """One instance of ours, the same in all conversations; `name` is ours in the chat network.
+
+    Without a name a key exchange authenticates no names (v4, "Shared Session State").
+    """
+
+    __slots__ = ("name", "own_tag", "profile", "random", "unix_time")
+
+    def __init__(
+        self, name: str | None, own_tag: int, random: Random, unix_time: Callable[[], float], stored: bytes
+    ) -> None:
+        """`stored` is a client profile of an earlier run."""
+        self.name = name
+        self.own_tag = own_tag
+        self.random = random
+        self.unix_time = unix_time
+        self.profile = own_profile(own_tag, unix_time, stored)
+
+
 class Relation:
     """Shared by all sessions with a peer; `memory` changes, and the policy with it."""
 
-    __slots__ = ("account_policy", "identity", "line_limit", "memory", "own_tag", "random")
+    __slots__ = (
+        "_answers",
+        "_speaker",
+        "account_policy",
+        "identity",
+        "line_limit",
+        "memory",
+        "own_tag",
+        "peer",
+        "random",
+    )
 
     def __init__(
-        self, identity: Identity, own_tag: int, account_policy: Policy, random: Random, memory: PeerMemory
+        self, speaker: Speaker, identity: Identity, account_policy: Policy, peer: str, memory: PeerMemory
     ) -> None:
         """UsageError for a policy of the peer with versions that cannot be spoken."""
         require_spoken(memory.policy or account_policy)
+        self._speaker = speaker
+        self._answers: tuple[float, ...] = ()
         self.identity = identity
-        self.own_tag = own_tag
-        self.random = random
+        self.own_tag = speaker.own_tag
+        self.random = speaker.random
+        self.peer = peer
+        """The peer's name in the chat network."""
         self.memory = memory
         self.account_policy = account_policy
         self.line_limit: int | None = None
         """Characters that a transmitted line may have; None for no limit."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Our name and the peer's, as they are to be authenticated."""
+        own = self._speaker.name
+        return ("", "") if own is None else (own, self.peer)
+
+    def client_profile(self) -> bytes:
+        """Return our client profile, which has not expired."""
+        return self._speaker.profile.serialised(self.identity)
+
+    def unix_time(self) -> float:
+        """Return the time that expiry dates are compared with, in seconds since 1970."""
+        return self._speaker.unix_time()
+
+    def may_answer(self, now: float) -> bool:
+        """Whether a long answer to a start may go out, which then counts as one."""
+        recent = tuple(at for at in self._answers if now < at + ANSWER_EVERY * ANSWERS_AT_ONCE)
+        if len(recent) >= ANSWERS_AT_ONCE:
+            return False
+        self._answers = (*recent, now)
+        return True
 
     @property
     def policy(self) -> Policy:
@@ -60,4 +125,7 @@ class Relation:
         line, limit = encode(raw), self.line_limit
         if limit is None or len(line) <= limit:
             return Transmit((line,))
-        return Transmit(cut(line, limit, parse_header(raw)))
+        header, identifier = parse_header(raw), None
+        if header.version == VERSION_4:
+            identifier = int.from_bytes(self.random("fragment", _FRAGMENT_IDENTIFIER_BYTES), "big")
+        return Transmit(cut(line, limit, header, identifier))

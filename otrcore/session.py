@@ -19,6 +19,7 @@ from .events import (
     NotSent,
     Received,
     Rejected,
+    SessionEnd,
     SessionEnded,
     SessionOpened,
     SmpAborted,
@@ -30,8 +31,9 @@ from .events import (
 from .model import MessageState, Protection, SessionInfo, Trust
 from .protocols import Channel, KeyExchange, Outcome, Step, Verifier
 from .relation import Relation
-from .wire import codec, tlv
-from .wire.header import Header, is_ignorable
+from .wire import tlv
+from .wire.header import VERSION_4, Header, is_ignorable
+from .wire.text import MALFORMED, UNREADABLE, error_line
 from .wire.tlv import Tlv
 
 MAX_TEXT_BYTES = 32 * 1024
@@ -43,10 +45,11 @@ HEARTBEAT_AFTER = 60.0
 COMPLAINT_PAUSE = 10.0
 """Seconds in which further unreadable messages, or those right after a renewal of keys, say nothing new."""
 
-_USE_BYTES = 4
-
-UNREADABLE_REPLY = "?OTR Error: Your encrypted message could not be read here."
-MALFORMED_REPLY = "?OTR Error: Your encrypted message arrived damaged."
+_UNREADABLE = "Your encrypted message could not be read here."
+_MALFORMED = "Your encrypted message arrived damaged."
+UNREADABLE_REPLY = error_line(_UNREADABLE)
+MALFORMED_REPLY = error_line(_MALFORMED)
+"""In versions 2 and 3, which know no codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,19 @@ class Encrypted:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """MSGSTATE_FINISHED: the peer has ended; the user must act before anything goes out."""
+    """MSGSTATE_FINISHED: the conversation is over; the user must act before anything goes out."""
+
+    version: int
+    renewing: bool = False
+    """Whether it made way for a new one: what was on its way then is lost, and that is no news."""
 
 
 class Session:
     """Everything that is encrypted, or about to be, with one instance of a peer."""
 
     __slots__ = (
+        "_fresh",
+        "_generation",
         "_heard",
         "_relation",
         "_renewed",
@@ -87,6 +96,9 @@ class Session:
         """Those under way, by version: a start in one never disturbs one in another."""
         self._heard = now
         self._sent = self._renewed = self._told = -math.inf
+        self._fresh = now
+        """When a key of ours was made last in the running conversation, and which one that was."""
+        self._generation = 0
 
     @property
     def state(self) -> MessageState:
@@ -107,6 +119,18 @@ class Session:
         return self._state.channel.info if isinstance(self._state, Encrypted) else None
 
     @property
+    def version(self) -> int | None:
+        """The version of the conversation that runs, or that is over and was not left yet."""
+        if isinstance(self._state, Encrypted):
+            return self._state.channel.info.version
+        return self._state.version if isinstance(self._state, Finished) else None
+
+    @property
+    def renewing(self) -> bool:
+        """Whether the conversation has made way for a new one, which does not run yet."""
+        return isinstance(self._state, Finished) and self._state.renewing
+
+    @property
     def heard(self) -> float:
         """When the instance last said something that was accepted."""
         return self._heard
@@ -120,21 +144,30 @@ class Session:
     @property
     def starting(self) -> bool:
         """Whether a key exchange is under way."""
-        return bool(self.exchanges)
+        return any(exchange.running for exchange in self.exchanges.values())
 
     @property
     def deadline(self) -> float | None:
         """When `tick` has something to do."""
-        deadlines = (exchange.deadline for exchange in self.exchanges.values())
+        deadlines = [exchange.deadline for exchange in self.exchanges.values()]
+        deadlines.append(self._expires)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
+    @property
+    def _expires(self) -> float | None:
+        """When the conversation is over for want of new keys."""
+        lifetime = self._state.channel.lifetime if isinstance(self._state, Encrypted) else None
+        return None if lifetime is None else self._fresh + lifetime
+
     def tick(self, now: float) -> list[Event]:
-        """Let the key exchanges look at the clock."""
-        return [
+        """Let the key exchanges look at the clock, and end what has gone without new keys for too long."""
+        events = [
             event
             for version in tuple(self.exchanges)
             for event in self.apply(version, self.exchanges[version].tick(now), now)
         ]
+        expires = self._expires
+        return events if expires is None or now < expires else [*events, *self.retire(SessionEnd.EXPIRED)]
 
     def send(self, text: str, now: float) -> list[Event]:
         """Encrypt a text of the user, or say why not."""
@@ -142,18 +175,30 @@ class Session:
         if len(content) > MAX_TEXT_BYTES:
             return [NotSent(text, HeldBack.TOO_LARGE)]
         self._sent = now
-        return [self._encrypt(self.encrypted().channel, content)]
+        events: list[Event] = [self._encrypt(self.encrypted().channel, content)]
+        self._note_new_key(now)
+        return events
 
     def end(self) -> list[Event]:
         """Back to MSGSTATE_PLAINTEXT; the peer is told if it believes itself in an encrypted conversation."""
         self.cancel()
-        events: list[Event] = []
-        if isinstance(self._state, Encrypted):
-            events += self._verification_lost()
-            records = self._padded(b"", [Tlv(tlv.DISCONNECTED)])
-            events.append(self._relation.transmit(self._state.channel.encrypt_last(records)))
+        events = self._disconnect()
         self._state = Plaintext()
         return events
+
+    def retire(self, reason: SessionEnd) -> list[Event]:
+        """End the conversation, and let nothing go out before the user acts, or a new one runs."""
+        version = self.encrypted().channel.info.version
+        events = self._disconnect()
+        self._state = Finished(version, renewing=reason is SessionEnd.RENEWED)
+        return [*events, SessionEnded(reason)]
+
+    def _disconnect(self) -> list[Event]:
+        if not isinstance(self._state, Encrypted):
+            return []
+        records = self._padded(b"", [Tlv(tlv.DISCONNECTED)])
+        last = self._relation.transmit(self._state.channel.encrypt_last(records))
+        return [*self._verification_lost(), last]
 
     def lose(self) -> list[Event]:
         """Forget all keys, as the peer is gone; nothing goes out plain to whoever has the name next."""
@@ -161,15 +206,15 @@ class Session:
         if not isinstance(self._state, Encrypted):
             return []
         lost = self._verification_lost()
-        self._state = Finished()
-        return [*lost, SessionEnded(by_peer=True)]
+        self._state = Finished(self._state.channel.info.version)
+        return [*lost, SessionEnded(SessionEnd.PEER)]
 
     def hand_over(self, to: Channel) -> list[Event]:
         """Forget all keys, as the peer has moved on to another channel, which reveals the MAC keys."""
-        to.reveal_later(self.encrypted().channel.used_mac_keys())
+        revealed = self._reveal_by(to)
         lost = self._verification_lost()
         self._state = Plaintext()
-        return lost
+        return [*revealed, *lost]
 
     def smp_start(self, secret: str, question: str | None) -> list[Event]:
         """Ask the peer to prove that it knows a secret; UsageError if the question is too long."""
@@ -199,17 +244,17 @@ class Session:
     def extra_key(self, use: int, data: bytes) -> list[Event]:
         """Agree on an extra symmetric key."""
         channel = self.encrypted().channel
-        key = channel.extra_key()
-        record = Tlv(tlv.EXTRA_KEY, codec.integer(use) + data)
+        record, key = channel.agree(use, data)
         sent = self._encrypt(channel, b"", [record], ignore_unreadable=True)
         return [sent, ExtraKey(key, use, data, by_peer=False)]
 
     def receive_data(self, raw: bytes, header: Header, now: float) -> list[Event]:
-        """Decrypt a data message, or tell the peer that it was in vain; PeerError if nobody need be told."""
-        if not isinstance(self._state, Encrypted):
-            # No complaint to the peer, as by libotr: the message may be for another client of ours.
-            return [Rejected(Reason.NO_SESSION, had_text=not is_ignorable(raw))]
-        channel = self._state.channel
+        """Decrypt a data message, or tell the peer that it was in vain; PeerError if nobody need be told.
+
+        UsageError outside MSGSTATE_ENCRYPTED.
+        """
+        state = self.encrypted()
+        channel = state.channel
         try:
             plaintext = channel.decrypt(raw, header)
         except PeerError as error:
@@ -221,19 +266,18 @@ class Session:
         if plaintext.text:
             events.append(Received(plaintext.text.decode(errors="replace"), Protection.ENCRYPTED))
             events += self._heartbeat(channel, now)
-        # One record of a kind a message, as all clients send them: more would be answered one by one.
-        verified = extra = False
+        if (agreed := plaintext.agreed_key) is not None:
+            events.append(ExtraKey(agreed.key, agreed.use, agreed.data, by_peer=True))
+        # One step of SMP a message, as all clients send them: more would be answered one by one.
+        verified = False
         for record in plaintext.tlvs:
             if record.type == tlv.DISCONNECTED:
                 return [*events, *self.lose()]
-            if record.type == tlv.EXTRA_KEY and len(record.value) >= _USE_BYTES and not extra:
-                extra = True
-                use = int.from_bytes(record.value[:_USE_BYTES], "big")
-                events.append(ExtraKey(plaintext.extra_key, use, record.value[_USE_BYTES:], by_peer=True))
-            step = None if verified else self._state.verification.receive(record)
+            step = None if verified else state.verification.receive(record)
             if step is not None:
                 verified = True
                 events += self._apply_step(channel, step)
+        self._note_new_key(now)
         return events
 
     def cancel(self, below: int | None = None) -> None:
@@ -248,7 +292,7 @@ class Session:
 
         `renews_another` says that it replaces one with the same peer elsewhere.
         """
-        if version in self.exchanges and not self.exchanges[version].running:
+        if version in self.exchanges and not self.exchanges[version].lingers:
             del self.exchanges[version]
         events: list[Event] = [self._relation.transmit(raw) for raw in outcome.replies]
         events.extend(outcome.steps)
@@ -262,22 +306,41 @@ class Session:
         info, relation = channel.info, self._relation
         # Starts in two versions may cross: the higher one counts, whichever is done first.
         self.cancel(below=info.version)
-        if isinstance(self._state, Encrypted):
-            channel.reveal_later(self._state.channel.used_mac_keys())
-        if refreshed := renews_another or isinstance(self._state, Encrypted):
+        revealed = self._reveal_by(channel) if isinstance(self._state, Encrypted) else []
+        if refreshed := renews_another or self.renewing or isinstance(self._state, Encrypted):
             self._renewed = now
         lost = self._verification_lost()
         self._state = Encrypted(channel, channel.verification(relation.random))
-        self._heard = self._sent = now
+        self._heard = self._sent = self._fresh = now
+        self._generation = channel.generation
         before = relation.memory
         fingerprint = info.their_fingerprint
         events: list[Event] = [
-            SessionOpened(info, refreshed, before.trust(fingerprint), before.replaced_by(fingerprint))
+            *revealed,
+            SessionOpened(info, refreshed, before.trust(fingerprint), before.replaced_by(fingerprint)),
         ]
         if lost:
             # The peer may have kept its side, which the new session id would make fail.
             events += [*self._apply_step(channel, self._state.verification.renounce()), *lost]
         return events
+
+    def _reveal_by(self, channel: Channel) -> list[Event]:
+        """Have the MAC keys of this conversation revealed by the one that takes its place.
+
+        One of another kind has no place for them: they go out in a last message of the old one, which
+        nobody needs to read.
+        """
+        old = self.encrypted().channel
+        if isinstance(old, type(channel)):
+            channel.reveal_later(old.used_mac_keys())
+            return []
+        return [self._relation.transmit(old.encrypt_last(()))] if old.used_mac_keys() else []
+
+    def _note_new_key(self, now: float) -> None:
+        """Begin to count the lifetime anew if a key of ours was made."""
+        generation = self.encrypted().channel.generation
+        if generation != self._generation:
+            self._generation, self._fresh = generation, now
 
     def _verify(self, step: Callable[[Verifier], Step]) -> list[Event]:
         state = self.encrypted()
@@ -320,7 +383,8 @@ class Session:
         if now < self._renewed + COMPLAINT_PAUSE:
             return [rejected]
         malformed = isinstance(error, MalformedMessage)
-        return [Transmit((MALFORMED_REPLY if malformed else UNREADABLE_REPLY,)), rejected]
+        code, text = (MALFORMED, _MALFORMED) if malformed else (UNREADABLE, _UNREADABLE)
+        return [Transmit((error_line(text, code if self.version == VERSION_4 else None),)), rejected]
 
     def _encrypt(
         self, channel: Channel, text: bytes, tlvs: Sequence[Tlv] = (), *, ignore_unreadable: bool = False

@@ -28,6 +28,9 @@ class Given:
     def account(self, network: str) -> Account:
         return self._account_for(network)
 
+    def keep_profile(self, network: str, account: Account) -> None:
+        pass
+
     def memories(self, network: str) -> Memories:
         return self._memories_for(network)
 

@@ -67,6 +67,11 @@ def seeded(seed: object) -> Random:
     return Seeded(seed)
 
 
+def rests(talk: Conversation, now: float) -> bool:
+    """Whether nothing is to be done, but that a session of version 4 ends in hours."""
+    return talk.next_tick is None or talk.next_tick > now + 3600.0
+
+
 class Clock:
     """A clock that moves when told to; calling it returns seconds."""
 
@@ -104,7 +109,7 @@ class Pair:
         for side, policy in zip(SIDES, policies or (speaking(version),) * 2, strict=True):
             random = self.randoms[side] = system_random if seed is None else seeded(f"{seed}/{side}")
             account = Account(
-                identity(side), policy, instance_tag=TAGS[side], random=random, clock=self.clock
+                identity(side), policy, name=side, instance_tag=TAGS[side], random=random, clock=self.clock
             )
             self.accounts[side] = account
             self.talks[side] = account.conversation(OTHER[side])

@@ -13,7 +13,9 @@ from enum import Enum
 from gmpy2 import mpz
 
 from otrcore.crypto.dsa import DsaPrivateKey
+from otrcore.crypto.ed448 import Point, SigningKey
 from otrcore.crypto.secret import Secret
+from otrcore.instances import Instances
 from otrcore.session import Session
 from otrcore.v3 import ratchet
 from otrcore.v3.ake import AuthStateNone
@@ -40,15 +42,17 @@ def snapshot(value: object, *, caches: bool = True) -> object:
                 return value
             case _ if isinstance(value, type(mpz())):
                 return {"mpz": int(value)}
-            case DsaPrivateKey():
-                return {"DsaPrivateKey": picture(value.public)}
+            case Point():
+                return {"Point": value.encoded}
+            case DsaPrivateKey() | SigningKey():
+                return {type(value).__name__: picture(value.public)}
             case Mapping():
                 return {
                     picture_of_key(key): picture(item)
                     for key, item in value.items()
                     if caches or not _unused(item)
                 }
-            case list() | tuple():
+            case list() | tuple() | deque():
                 return [picture(item) for item in value]
             case set() | frozenset():
                 return {picture_of_key(item) for item in value}
@@ -59,6 +63,8 @@ def snapshot(value: object, *, caches: bool = True) -> object:
             del fields["mac_used"]
         if not caches and isinstance(value, Session):
             del fields["_told"]
+        if not caches and isinstance(value, Instances):
+            del fields["_complained"]
         return {
             "type": type(value).__name__,
             **{name: picture(item) for name, item in fields.items() if not callable(item)},
@@ -87,7 +93,7 @@ def secrets_in(picture: object) -> set[bytes]:
 def uncopied(value: object) -> Iterator[object]:
     """Return what in `value` refuses to be copied, or is known by its identity; it never changes."""
     match value:
-        case Secret() | DsaPrivateKey() | AuthStateNone():
+        case Secret() | DsaPrivateKey() | SigningKey() | Point() | AuthStateNone():
             yield value
         case str() | bytes() | type():
             return

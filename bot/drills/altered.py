@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from otrcore.conversation import Conversation
+from otrcore.crypto.random import system_random
 from otrcore.errors import UsageError
 from otrcore.events import Event, Transmit
 from otrcore.model import MessageState
+from otrcore.wire import messages3, messages4
 from otrcore.wire.fragment import cut, parse_fragment
-from otrcore.wire.header import parse_header
-from otrcore.wire.messages3 import DataMessage, parse
+from otrcore.wire.header import VERSION_4, Header, parse_header, version_of
 from otrcore.wire.text import decode, encode
 
+DataMessage = messages3.DataMessage | messages4.DataMessage
 Change = Callable[[DataMessage], DataMessage]
 
 
@@ -41,9 +43,9 @@ def in_pieces(events: Iterable[Event], count: int) -> tuple[str, ...]:
         return sent.lines
     raw = _content(sent)
     line, header = encode(raw), parse_header(raw)
-    (first, *_) = cut(line, len(line) - 1, header)
+    (first, *_) = _cut(line, len(line) - 1, header)
     overhead = len(first) - len(parse_piece(first))
-    return cut(line, -(-len(line) // count) + overhead, header)
+    return _cut(line, -(-len(line) // count) + overhead, header)
 
 
 def parse_piece(line: str) -> str:
@@ -58,13 +60,20 @@ def with_header(message: DataMessage, **changes: int) -> DataMessage:
 
 
 def _altered(sent: Transmit, change: Change) -> Transmit:
-    message = parse(_content(sent))
+    raw = _content(sent)
+    message = messages4.parse(raw) if version_of(raw) == VERSION_4 else messages3.parse(raw)
     if not isinstance(message, DataMessage):
         return sent
     changed = change(message)
     # In the syntax of the conversation, whatever version the message itself names.
     header = replace(changed.header, version=message.header.version)
-    return Transmit(cut(encode(changed.serialise()), max(map(len, sent.lines)), header))
+    return Transmit(_cut(encode(changed.serialise()), max(map(len, sent.lines)), header))
+
+
+def _cut(line: str, limit: int, header: Header) -> tuple[str, ...]:
+    """Cut a message into pieces; in version 4 under an identifier of its own."""
+    identifier = int.from_bytes(system_random("fragment", 4), "big") if header.version == VERSION_4 else None
+    return cut(line, limit, header, identifier)
 
 
 def _content(sent: Transmit) -> bytes:

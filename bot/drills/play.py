@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from otrcore.conversation import Conversation
 from otrcore.events import Event, PeerComplained
+from otrcore.wire.header import VERSION_4
 
 from ..stage import Stage
 
@@ -67,6 +68,27 @@ def play(
         stage.later(patience, finish)
     else:
         stage.end(BUSY)
+
+
+def version_spoken(stage: Stage) -> int | None:
+    """Return the version of the conversation; None where nothing is encrypted, or a step is under way."""
+    info = stage.talk.info if stage.talk is not None else None
+    return None if info is None else info.version
+
+
+def in_version_4(what: str, run: Callable[[Stage], None]) -> Callable[[Stage], None]:
+    """Run what older versions have not, "error codes" for example; there, say so."""
+
+    def in_some_version(stage: Stage) -> None:
+        spoken = version_spoken(stage)
+        if spoken is None:
+            stage.end(BUSY)
+        elif spoken < VERSION_4:
+            stage.end(f"version {spoken} has no {what}. Start anew in version 4, and try it again.")
+        else:
+            run(stage)
+
+    return in_some_version
 
 
 def always(line: str) -> SumUp:

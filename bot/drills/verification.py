@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from otrcore.conversation import Conversation
+from otrcore.crypto import ed448
 from otrcore.events import Event, SmpAborted, SmpEnd, Transmit
 from otrcore.wire import codec
+from otrcore.wire.header import VERSION_4
 from otrcore.wire.tlv import Tlv
 
 from ..stage import Drill, Stage
@@ -13,7 +15,10 @@ from .play import Heard, play
 
 SMP_1 = 2
 OUT_OF_RANGE = 1
-"""1 to any power is 1, so that whoever accepts it would be verified by whoever asks."""
+"""1 to any power is 1, so that whoever accepts it would be verified by whoever asks.
+
+In version 4 it is the point with y = 1, of which every multiple is the same again.
+"""
 
 _NUMBERS = 6
 
@@ -21,7 +26,12 @@ _NUMBERS = 6
 def _ask_badly(talk: Conversation) -> list[Event]:
     """Ask, so that an answer is waited for, and send another question in the place of our own."""
     events = [event for event in talk.smp_start("drill") if not isinstance(event, Transmit)]
-    numbers = codec.integer(_NUMBERS) + codec.mpi(OUT_OF_RANGE) * _NUMBERS
+    info = talk.info
+    if info is not None and info.version == VERSION_4:
+        # Behind an empty question; y = 1 is encoded as the scalar 1 is.
+        numbers = codec.data(b"") + ed448.encode_scalar(OUT_OF_RANGE) * _NUMBERS
+    else:
+        numbers = codec.integer(_NUMBERS) + codec.mpi(OUT_OF_RANGE) * _NUMBERS
     return [*events, sealed(talk, b"", [Tlv(SMP_1, numbers)], ignore_unreadable=True)]
 
 

@@ -25,7 +25,9 @@ app = new_group()
 Nick = Annotated[str, typer.Argument(metavar="NICK", help="Who.", autocompletion=nicks)]
 Digits = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FINGERPRINT", help="Which key, if there are several; 40 digits, blanks or not."),
+    typer.Argument(
+        metavar="FINGERPRINT", help="Which key, if there are several; all its digits, blanks or not."
+    ),
 ]
 Network = Annotated[
     str | None,
@@ -54,7 +56,8 @@ def list_contacts(
 ) -> None:
     """Show whom you know, and whether you have verified them.
 
-    A nick proves nothing: anybody can take it.  A verified key does: nobody else has it.
+    A nick proves nothing: anybody can take it.  A verified key does: nobody else has it.  For OTR
+    version 4 everybody has another key, which you verify for itself.
     """
     if context.invoked_subcommand is not None:
         return
@@ -99,7 +102,8 @@ def trust(
                 )
             if not yes:
                 _show_comparison(store, one)
-            agree(f"Has {one.nick} told you all of these 40 digits?", yes=yes)
+            digits = 2 * len(one.key.fingerprint.digest)
+            agree(f"Has {one.nick} told you all of these {digits} digits?", yes=yes)
             store.contacts.judge(one.network, one.nick, one.key.fingerprint, Trust.COMPARED)
             told = [
                 f"{one.nick} on {one.network} is {Trust.COMPARED.value} now.",
@@ -186,10 +190,12 @@ def history(
     elif not rows:
         say(f"Nothing is noted of {nick}.")
     else:
-        show(
-            ["When", "Network", FINGERPRINT, "What"],
-            [[moment(row.time), where, str(row.fingerprint), row.what] for where, row in rows],
-        )
+        lines: list[list[str]] = []
+        for where, row in rows:
+            first, *others = row.fingerprint.lines()
+            lines.append([moment(row.time), where, first, row.what])
+            lines += [["", "", other, ""] for other in others]
+        show(["When", "Network", FINGERPRINT, "What"], lines)
 
 
 @app.command(epilog=POLICIES + examples("otr contacts policy bob", "otr contacts policy bob always"))
@@ -308,14 +314,27 @@ def _refuse(
 def _show_comparison(store: Store, one: _One) -> None:
     from ..store.identities import DEFAULT_NETWORK
 
-    living = {row.network: row.fingerprint for row in store.identities.rows() if row.retired is None}
-    ours = living.get(one.network) or living.get(DEFAULT_NETWORK)
+    theirs = one.key.fingerprint
+    version = f"(OTR {versions_of(theirs)})"
+    living = {row.network: row for row in store.identities.rows() if row.retired is None}
+    row = living.get(one.network) or living.get(DEFAULT_NETWORK)
+    both = (row.fingerprint, row.fingerprint_4) if row else ()
+    ours = next((own for own in both if own is not None and own.rivals(theirs)), None)
     warn(
-        *([f"Your fingerprint on {one.network}:", f"    {ours}"] if ours else []),
-        f"What is known as {one.nick}'s there:",
-        f"    {one.key.fingerprint}",
+        *([f"Your fingerprint on {one.network} {version}:", *_indented(ours)] if ours else []),
+        f"What is known as {one.nick}'s there {version}:",
+        *_indented(theirs),
         f"Have {one.nick} read theirs out to you, by voice or in person, not in the chat.",
     )
+
+
+def _indented(fingerprint: Fingerprint) -> list[str]:
+    return [f"    {line}" for line in fingerprint.lines()]
+
+
+def versions_of(fingerprint: Fingerprint) -> str:
+    """Return for which versions of OTR a key is, as it is shown."""
+    return ", ".join(map(str, fingerprint.versions))
 
 
 def _tell(store: Store, one: _One, sentences: Sequence[str], as_json: bool) -> None:
@@ -335,6 +354,7 @@ def _contact_data(contact: Contact) -> dict[str, object]:
         "keys": [
             {
                 "fingerprint": str(key.fingerprint),
+                "versions": list(key.fingerprint.versions),
                 "trust": key.trust.name.lower(),
                 "verified": key.verified,
                 "first_seen": key.first_seen,
@@ -349,16 +369,21 @@ def _show_contacts(known: Sequence[Contact]) -> None:
     with_policy = any(contact.policy is not None for contact in known)
     rows: list[list[str | Cell]] = []
     for contact in known:
-        keys = [_key_cells(key) for key in contact.keys] or [["none known", "", ""]]
         own = [policy_name(contact.policy) or ""] if with_policy else []
-        rows += [[contact.nick, contact.network, *cells, *own] for cells in keys]
-    show(["Nick", "Network", FINGERPRINT, "Verified", "Last met", *(["Policy"] if with_policy else [])], rows)
+        if not contact.keys:
+            rows.append([contact.nick, contact.network, "none known", "", "", "", *own])
+        for key in contact.keys:
+            first, *others = key.fingerprint.lines()
+            rows.append([contact.nick, contact.network, first, *_key_cells(key), *own])
+            rows += [["", "", other, "", "", "", *[""] * len(own)] for other in others]
+    headings = ["Nick", "Network", FINGERPRINT, "OTR", "Verified", "Last met"]
+    show([*headings, *(["Policy"] if with_policy else [])], rows)
 
 
 def _key_cells(key: ContactKey) -> list[str | Cell]:
     when = f", {day(key.verified)}" if key.verified else ""
     return [
-        str(key.fingerprint),
+        versions_of(key.fingerprint),
         Cell(_HOW[key.trust] + when, Mood.DOUBTFUL if key.trust is Trust.NONE else Mood.GOOD),
         day(key.last_seen) if key.last_seen else "never",
     ]

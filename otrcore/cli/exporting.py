@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import StoreError, UsageError
 from ..identity import Identity
+from ..model import FINGERPRINT_BYTES
 from ..store.formats import libotr
 from ..store.formats.programs import Program, program_of
 from ..store.formats.values import FormatError, FoundContact, FoundKey, FoundTag, checked_name
@@ -62,7 +63,9 @@ def export_keys(
             f"One server cannot be that of {len(names)} networks: name one of them with --network."
         )
     accounts = [_account(store, name, its, nick, server) for name in names]
-    contacts = _contacts(store, accounts, its)
+    found = _contacts(store, accounts, its)
+    contacts = [contact for contact in found if len(contact.fingerprint.digest) == FINGERPRINT_BYTES]
+    left_out = len(found) - len(contacts)
     keys = [
         FoundKey(account.name, its.protocol, account.identity.dsa)
         for account in accounts
@@ -81,7 +84,8 @@ def export_keys(
         raise StoreError(f"Nothing was written, as {error}") from error
     _write(folder, contents, replace=replace)
     return ExportResult(
-        tuple(_lines(folder, its, accounts, contacts)), _data(folder, its, accounts, contacts)
+        tuple(_lines(folder, its, accounts, contacts, left_out)),
+        _data(folder, its, accounts, contacts, left_out),
     )
 
 
@@ -179,7 +183,11 @@ def _write(folder: Path, contents: Mapping[str, bytes], *, replace: bool) -> Non
 
 
 def _lines(
-    folder: Path, program: Program, accounts: Iterable[Account], contacts: Iterable[FoundContact]
+    folder: Path,
+    program: Program,
+    accounts: Iterable[Account],
+    contacts: Iterable[FoundContact],
+    left_out: int,
 ) -> Iterator[str]:
     title = program.title
     yield f"Wrote into {folder}, for {title}: {', '.join(program.files.names)}"
@@ -189,6 +197,9 @@ def _lines(
         count = known[account.name]
         contacts_keys = f"{count} key{'' if count == 1 else 's'} of contacts"
         yield f"{account.network}, as account {account.name}: {key}, {contacts_keys}"
+    if left_out:
+        keys = f"{left_out} key{'' if left_out == 1 else 's'}"
+        yield f"Left out: {keys} of contacts for OTR version 4, which these files cannot hold."
     if program.folders:
         yield f"{title} reads them when it starts, in {program.folders[0]}, and finds a key by its account."
         yield "If its accounts are called otherwise, export with their names: --network, --nick and --server."
@@ -198,13 +209,18 @@ def _lines(
 
 
 def _data(
-    folder: Path, program: Program, accounts: Iterable[Account], contacts: Iterable[FoundContact]
+    folder: Path,
+    program: Program,
+    accounts: Iterable[Account],
+    contacts: Iterable[FoundContact],
+    left_out: int,
 ) -> dict[str, object]:
     known = Counter(contact.account for contact in contacts)
     return {
         "program": program.name,
         "folder": str(folder),
         "files": list(program.files.names),
+        "left_out": left_out,
         "accounts": [
             {
                 "network": account.network,

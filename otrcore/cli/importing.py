@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ..crypto.dsa import DsaPrivateKey
 from ..errors import StoreError, UsageError
-from ..identity import Identity
 from ..model import Fingerprint, Trust
 from ..store.contacts import fold_nick
 from ..store.formats.programs import OTHER_NAMES, SUBFOLDER, Entry, Found, is_known, parts_of, read
@@ -20,6 +19,7 @@ from ..store.formats.values import MAX_FILE_BYTES, FormatError, FoundKey
 from ..store.identities import DEFAULT_NETWORK, IdentityRow
 from ..store.networks import clean
 from ..store.store import Store
+from ..wire.keys import fingerprint
 
 MAX_FILES = 1000
 """In a folder of weechat-otr, which has two for each nick on each network."""
@@ -264,7 +264,7 @@ def _keys(store: Store, found: Iterable[tuple[str, FoundKey]], may_replace: bool
     """Return what becomes of keys for networks."""
     candidates: dict[str, dict[Fingerprint, PlannedKey]] = {}
     for network, key in found:
-        mark = Identity(key.key).fingerprint
+        mark = fingerprint(key.key.public)
         planned = PlannedKey(network, key.account, key.key, mark, "added")
         candidates.setdefault(network, {}).setdefault(mark, planned)
     rows = store.identities.rows()
@@ -357,6 +357,8 @@ def _lines(planned: Plan, found: Found, exposed: Iterable[str]) -> Iterator[str]
         yield f"{whose}: {_KEY_DONE[key.done]}"
         if key.done == "replaced":
             yield f"  It takes the place of {key.before or 'a damaged one'}: others have to verify you anew."
+        if key.done != "there already":
+            yield "  Beside it there is a new one for OTR version 4: look at  otr keys  for its fingerprint."
         if key.retired is not None:
             yield f"  It was in use here before, until {key.retired}."
     for contact in planned.contacts:

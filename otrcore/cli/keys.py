@@ -11,6 +11,7 @@ import typer
 
 from ..errors import UsageError
 from .completion import networks, own_networks
+from .contacts import versions_of
 from .opening import agree, command, day, known_network, network_name, opened
 from .output import FINGERPRINT, Cell, Mood, say, show, show_json
 from .process import DataDir, JsonOutput, Yes, examples, new_group
@@ -63,9 +64,9 @@ class _Done(Protocol):
 def list_keys(context: typer.Context, data_dir: DataDir = None, as_json: JsonOutput = False) -> None:
     """Show your own keys, and their fingerprints.
 
-    Others compare your fingerprint with what you tell them, to know that it is you.  A key is made by
-    itself when you first talk encrypted on a network.  A key for the network `default` serves every
-    network that has none of its own.
+    Others compare your fingerprint with what you tell them, to know that it is you: the one for the version
+    of OTR that you talk in.  A key is made by itself when you first talk encrypted on a network.  A key for
+    the network `default` serves every network that has none of its own.
     """
     if context.invoked_subcommand is not None:
         return
@@ -77,7 +78,9 @@ def list_keys(context: typer.Context, data_dir: DataDir = None, as_json: JsonOut
     if not rows:
         say(f"There are no keys in {folder} yet: one is made when you first talk encrypted on a network.")
     else:
-        show(["Network", FINGERPRINT, "Made", "State"], [_row_cells(row) for row in rows])
+        show(["Network", FINGERPRINT, "OTR", "Made", "State"], [line for row in rows for line in _rows(row)])
+        if any(row.retired is None and row.fingerprint and not row.fingerprint_4 for row in rows):
+            say("A key from before OTR version 4 gets a fingerprint for it when it is next used.")
     if locked:
         say("The private keys are locked by a passphrase.")
 
@@ -106,7 +109,7 @@ def generate(
         name = network_name(context, store, network)
         known = {*store.networks.names(), DEFAULT_NETWORK}
         made = store.identities.generate(name)
-    sentences = [f"Made a key for {name}: {made.fingerprint}"]
+    sentences = [f"Made a key for {name}: {made.fingerprint}", *_for_version_4(made)]
     if name not in known:
         sentences.append(
             f"Nothing was known of {name} before; the key is used once a server calls its network so: "
@@ -138,6 +141,7 @@ def rotate(
         made,
         [
             f"Your key for {name} is another now: {made.fingerprint}",
+            *_for_version_4(made),
             "Everybody there will be warned that it has changed: tell them, and have them verify you anew.",
         ],
         as_json,
@@ -304,9 +308,19 @@ def _require(context: typer.Context, store: Store, network: str) -> None:
 
 def _tell(network: str, identity: Identity, sentences: Sequence[str], as_json: bool) -> None:
     if as_json:
-        show_json({"network": network, "fingerprint": str(identity.fingerprint)})
+        show_json(
+            {
+                "network": network,
+                "fingerprint": str(identity.fingerprint),
+                "fingerprint_4": str(identity.fingerprint_4),
+            }
+        )
     else:
         say(*sentences)
+
+
+def _for_version_4(identity: Identity) -> list[str]:
+    return ["Its fingerprint for OTR version 4:", *(f"    {line}" for line in identity.fingerprint_4.lines())]
 
 
 def _report(done: _Done, as_json: bool) -> None:
@@ -320,12 +334,14 @@ def _row_data(row: IdentityRow) -> dict[str, object]:
     return {
         "network": row.network,
         "fingerprint": row.fingerprint and str(row.fingerprint),
+        "fingerprint_4": row.fingerprint_4 and str(row.fingerprint_4),
         "created": row.created,
         "retired": row.retired,
     }
 
 
-def _row_cells(row: IdentityRow) -> list[str | Cell]:
+def _rows(row: IdentityRow) -> list[list[str | Cell]]:
+    """Return what the table has of an identity: each fingerprint, for people to compare line by line."""
     from ..store.identities import DEFAULT_NETWORK
 
     if row.retired is not None:
@@ -336,4 +352,11 @@ def _row_cells(row: IdentityRow) -> list[str | Cell]:
         state = Cell("in use where there is no other", Mood.GOOD)
     else:
         state = Cell("in use", Mood.GOOD)
-    return [row.network, "" if row.fingerprint is None else str(row.fingerprint), day(row.created), state]
+    if row.fingerprint is None:
+        return [[row.network, "", "", day(row.created), state]]
+    lines: list[list[str | Cell]] = []
+    for fingerprint in filter(None, (row.fingerprint, row.fingerprint_4)):
+        first, *others = fingerprint.lines()
+        lines.append([row.network, first, versions_of(fingerprint), day(row.created), state])
+        lines += [["", other, "", "", ""] for other in others]
+    return lines

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from ..account import Account
 from ..conversation import Conversation
-from ..events import Event, Received, SessionEnded, SmpAsked, Transmit
+from ..events import Event, Received, SessionEnd, SessionEnded, SmpAsked, Transmit
 from ..identity import Identity
 from ..irc.lines import one_line
 from ..irc.received import LineAssembler, parse
@@ -86,7 +86,7 @@ class Middleman:
                     delivered += self._follow(side, talk.smp_answer(GUESS))
                     if beyond.state is MessageState.ENCRYPTED:
                         delivered += self._follow(other, beyond.smp_start(GUESS, question))
-                case SessionEnded(by_peer=True):
+                case SessionEnded(SessionEnd.PEER):
                     delivered += self._follow(side, talk.end()) + self._follow(other, beyond.end())
         return delivered
 

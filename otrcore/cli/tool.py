@@ -40,6 +40,7 @@ def about() -> None:
     """Take OTR messages apart, read them, change them and forge them.
 
     Anybody can do that afterwards to every conversation, so that none proves what somebody said.
+    Of version 4, "otr tool parse" shows the messages; everything else here is for versions 2 and 3.
 
     Every value in hex can also be given as @FILE, which holds it, or as -, for the next line of standard
     input. Give private and AES keys like that: other users can see what stands on a command line.
@@ -63,7 +64,11 @@ def parse(
         list[str] | None, typer.Argument(metavar="FILE", help="Texts; without any, standard input.")
     ] = None,
     mac_keys: Annotated[
-        bool, typer.Option("--mac-keys", help="Show with which of the published MAC keys a message was made.")
+        bool,
+        typer.Option(
+            "--mac-keys",
+            help="Show with which of the published MAC keys a message of version 2 or 3 was made.",
+        ),
     ] = False,
     as_json: JsonOutput = False,
 ) -> None:
@@ -339,7 +344,10 @@ def _data_messages(given: Given, source: str, line: int | None) -> list[tuple[in
     ]
     if not messages:
         where = "that" if line is None else f"line {line}"
-        raise UsageError(f"There is no OTR data message in {where}: look with otr tool parse what there is.")
+        raise UsageError(
+            f"There is no OTR data message in {where}, of version 2 or 3: "
+            "look with otr tool parse what there is."
+        )
     return messages
 
 

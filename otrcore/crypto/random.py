@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Literal
 
-Purpose = Literal["dh", "r", "instance_tag", "smp"]
+Purpose = Literal["dh", "r", "instance_tag", "smp", "ecdh", "ed448", "ring", "fragment"]
 
 Random = Callable[[Purpose, int], bytes]
 """Given a purpose and a number of bytes, returns that many unpredictable ones."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..conversation import SMALLEST_LINE_LIMIT
+from ..crypto.random import system_random
 from ..errors import OtrcoreError, UsageError
 from ..irc.lines import split_text
 from ..wire.fragment import Fragment, Reassembler, cut
@@ -43,7 +44,9 @@ def _cut(line: str, limit: int) -> Iterable[str]:
     content = classify(line)
     match content:
         case Encoded(raw):
-            return cut(line, limit, parse_header(raw))
+            # A new identifier: pieces under the old one may have left already.
+            identifier = int.from_bytes(system_random("fragment", 4), "big")
+            return cut(line, limit, parse_header(raw), identifier)
         case Query():
             return (line.partition(" ")[0],)  # what stands behind it is for people without OTR
         case Tagged(text):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..account import Account
 from ..conversation import SMALLEST_LINE_LIMIT, Conversation, Offer
 from ..errors import UsageError
-from ..events import NotSent, SessionEnded
+from ..events import NotSent, SessionEnd, SessionEnded
 from ..memory import STRANGER, PeerMemory
 from ..model import MessageState
 from ..policy import DEFAULT, Policy
@@ -154,7 +154,7 @@ class Conversations:
         nick = self.peers[talk.peer].nick
         actions: list[Action] = [*self._prompts.close(talk.peer)]
         if talk.starting or talk.state is not MessageState.PLAINTEXT:
-            actions.append(ShowNote(nick, (_ELSEWHERE.format(nick),), SessionEnded(by_peer=True)))
+            actions.append(ShowNote(nick, (_ELSEWHERE.format(nick),), SessionEnded(SessionEnd.PEER)))
         waiting = [event.text for event in talk.lose() if isinstance(event, NotSent)]
         for text in (*waiting, *talk.drop_held()):
             actions.append(ShowNote(nick, (f"Not sent to {nick}, who is on another network.",), typed=text))

@@ -80,7 +80,7 @@ class IrcHost:
         self._turns = turns = Turns(Inline() if lanes is None else lanes, sink)
         self._people = people = People(self._recall)
         self._conversations = talks = Conversations(presence, people, prompts, turns)
-        reactions = Reactions(talks, people, prompts)
+        reactions = Reactions(talks, people, prompts, self._keep_profile)
         self._steps = steps = Steps(presence, talks, turns, reactions)
         self._renewal = renewal = Renewal(keeper, presence, people, talks, turns, steps, sink)
         self._nick_changes = NickChanges(presence, people, talks, turns, steps, sink)
@@ -120,6 +120,7 @@ class IrcHost:
             self._people.memories = memories
             self._conversations.enter(account)
         self._presence.enter(network, nick, features, mask)
+        self._nick_changes.note_own()
         self._renewal.tell_news()
 
     def disconnected(self) -> list[Action]:
@@ -133,6 +134,7 @@ class IrcHost:
     def mask_changed(self, nick: str, mask: str | None) -> None:
         """Our own nick and nick!user@host, as others see them, are now these."""
         self._presence.mask_changed(nick, mask)
+        self._nick_changes.note_own()
 
     def incoming(self, sender: str, target: str, text: str, command: str = "PRIVMSG") -> Decision:
         """Judge a message that came; PASS means: show it as any other."""
@@ -326,6 +328,11 @@ class IrcHost:
             actions = self._steps.do(talk, partial(_tick, talk, peer))
             if actions:
                 self._sink(actions)
+
+    def _keep_profile(self) -> None:
+        account = self._conversations.account
+        if account is not None:
+            self._keeper.keep_profile(self.network, account)
 
     def _recall(self, besides: str) -> None:
         self._renewal.recall(besides)

@@ -36,6 +36,9 @@ class Keeper(Protocol):
     def account(self, network: str) -> Account:
         """Return a fresh account for a network; keys are made at its first use.  StoreError."""
 
+    def keep_profile(self, network: str, account: Account) -> None:
+        """Have the next account with this instance tag there go on with this one's client profile, if it can."""
+
     def memories(self, network: str) -> Memories:
         """Return where the people on a network are remembered."""
 
@@ -79,6 +82,9 @@ class PassingKeeper:
     def account(self, network: str) -> Account:
         """Return an account with a key of its own."""
         return Account(self.identity(network), self.policy(network), clock=self._clock)
+
+    def keep_profile(self, network: str, account: Account) -> None:
+        """Each account has an instance tag of its own, and a client profile with it."""
 
     def memories(self, network: str) -> Memories:
         """Return who was met on a network."""
@@ -124,6 +130,8 @@ class StoreKeeper:
         self._identities: dict[str, tuple[Hashable, Identity | None]] = {}
         self._policies: dict[str, tuple[Hashable, Policy | None]] = {}
         """As they were read, and from which version of the store."""
+        self._profiles: dict[str, bytes] = {}
+        """The client profiles that the store has, by networks."""
         self._passing: dict[str, Identity] = {}
         self._unsaved: dict[str, Policy] = {}
         self._news: list[str] = []
@@ -161,12 +169,27 @@ class StoreKeeper:
             policy, known = ALWAYS, False
         if not known:
             self._news.append(UNKNOWN)
+        profile = None
         try:
             tag = self._store.tags.claim(network)
+            profile = self._store.profiles.load(network, tag)
         except StoreUnavailable as error:
             self._failed(error)
             tag = None
-        return Account(identity, policy, instance_tag=tag, clock=self._clock)
+        self._profiles[network] = profile = profile or b""
+        return Account(identity, policy, instance_tag=tag, client_profile=profile, clock=self._clock)
+
+    def keep_profile(self, network: str, account: Account) -> None:
+        """Save a client profile that is another one than before, if it can be: it takes a while to write."""
+        profile = account.client_profile
+        if profile == self._profiles.get(network) or self._saving.resting:
+            return
+        try:
+            self._store.profiles.save(network, account.instance_tag, profile)
+        except StoreError as error:
+            self._saving.failed(str(error))
+        else:
+            self._profiles[network] = profile
 
     def memories(self, network: str) -> Memories:
         """Return the contacts on a network."""

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from ..conversation import Conversation
+from ..events import Event
+from ..memory import PeerMemory
 from ..model import MessageState
 from .actions import Action, ShowNote
 from .conversations import Conversations
@@ -35,12 +37,23 @@ class NickChanges:
         self._steps = steps
         self._sink = sink
 
+    def note_own(self) -> None:
+        """Have the account bear our nick as it is now, and what is set up under another one begin anew."""
+        account, name = self._conversations.account, self._presence.name
+        if account is None or account.name == name:
+            return
+        account.name = name
+        for talk in self._conversations:
+            nick = self._conversations.peers[talk.peer].nick
+            self._sink_all(self._steps.in_turn(nick, self._begin_anew, bounded=False))
+
     def follow(self, old: str, new: str) -> bool:
         """Follow somebody, perhaps ourselves; return whether there is a conversation that has moved."""
         conversations, presence = self._conversations, self._presence
         old_key, new_key = presence.fold(old), presence.fold(new)
         if presence.is_own(old):
             presence.nick_changed(new)
+            self.note_own()
             return False
         talk, other = conversations.find(old_key), conversations.find(new_key)
         if other is not None and other is not talk:
@@ -64,6 +77,10 @@ class NickChanges:
         self._sink_all(self._steps.in_turn(new, lambda nick: self._met_under(talk, old), bounded=False))
         return True
 
+    def _begin_anew(self, nick: str) -> list[Action]:
+        talk = self._conversations.find(self._presence.key(nick))
+        return self._steps.do(talk, talk.renamed, slow=talk.starting) if talk is not None else []
+
     def _met_under(self, talk: Conversation, old: str) -> list[Action]:
         """Have a conversation that has moved go on with what is known of its nick now."""
         if self._conversations.find(talk.peer) is not talk:
@@ -81,7 +98,8 @@ class NickChanges:
             memory = replace(memory, policy=talk.policy)
         actions = self._people.remember(key, memory)
         expected = known.replaced_by(info.their_fingerprint) if info is not None else None
-        actions += self._steps.do(talk, partial(talk.recall, self._people.memories.load(key)))
+        go_on = partial(_recall_renamed, talk, self._people.memories.load(key), key != self._presence.fold(old))
+        actions += self._steps.do(talk, go_on, slow=talk.starting)
         if expected is not None:
             actions.append(ShowNote(nick, (_OTHER_PERSON.format(nick, old, expected),)))
         return actions
@@ -89,6 +107,10 @@ class NickChanges:
     def _sink_all(self, actions: Sequence[Action]) -> None:
         if actions:
             self._sink(actions)
+
+
+def _recall_renamed(talk: Conversation, memory: PeerMemory, renamed: bool) -> list[Event]:
+    return [*talk.recall(memory), *(talk.renamed() if renamed else ())]
 
 
 _OTHER_PERSON = (

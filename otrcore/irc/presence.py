@@ -41,6 +41,11 @@ class Presence:
         if self._mask is not None:
             self._mask = f"{new}!{self._mask.partition('!')[2]}"
 
+    @property
+    def name(self) -> str:
+        """Our nick in the form that both sides of a key exchange fold it to, whatever case it is typed in."""
+        return self.fold(self.nick)
+
     def fold(self, nick: str) -> str:
         """Return the form in which the server compares nicks."""
         return fold(nick, self.features)

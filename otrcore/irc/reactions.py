@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..conversation import Conversation
 from ..events import (
@@ -19,6 +19,7 @@ from ..events import (
     Transmit,
 )
 from ..model import Trust
+from ..wire.header import VERSION_4
 from . import texts
 from .actions import Action, Send, ShowMessage, ShowNote
 from .conversations import Conversations, Peer
@@ -33,10 +34,18 @@ ACTION_PREFIX = "/me "
 class Reactions:
     """Turns events into actions."""
 
-    def __init__(self, conversations: Conversations, people: People, prompts: Prompts) -> None:
+    def __init__(
+        self,
+        conversations: Conversations,
+        people: People,
+        prompts: Prompts,
+        keep_profile: Callable[[], None],
+    ) -> None:
+        """`keep_profile` saves our client profile, which a conversation has opened with."""
         self._conversations = conversations
         self._people = people
         self._prompts = prompts
+        self._keep_profile = keep_profile
 
     def to(self, talk: Conversation, events: Sequence[Event]) -> list[Action]:
         """Turn events into actions; a conversation that has nothing to go on with is forgotten."""
@@ -56,6 +65,8 @@ class Reactions:
                     shown = text.removeprefix(ACTION_PREFIX) if is_action else text
                     actions.append(ShowMessage(nick, display_lines(shown), protection, is_action))
                 case SessionOpened(info):
+                    if info.version == VERSION_4:
+                        self._keep_profile()
                     self._people.memories.met(talk.peer, info.their_fingerprint)
                     actions += self._people.remember(talk.peer, self._people.brought(talk, peer.memory))
                     actions.append(ShowNote(nick, texts.explain(event, nick, standing, familiar), event))

@@ -23,6 +23,7 @@ from ..events import (
     Queued,
     Rejected,
     Resent,
+    SessionEnd,
     SessionEnded,
     SessionOpened,
     SmpAborted,
@@ -147,7 +148,7 @@ def explain(
             return (_HANDSHAKE_FAILED[reason].format(peer=peer) + standing.goes_out,)
         case SessionOpened():
             return _opened(event, peer, standing, familiar)
-        case SessionEnded(by_peer=True):
+        case SessionEnded(SessionEnd.PEER):
             return (f"{peer} has ended the encrypted conversation, or has left. {standing.goes_out}",)
         case SessionEnded():
             return (f"The encrypted conversation with {peer} is over. {_after_end(standing)}",)

@@ -26,7 +26,10 @@ class Records(Protocol):
         """Return the record of message 1, 2, 3 or 4."""
 
     def read(self, record: Tlv) -> tuple[int, bytes, bytes | None] | None:
-        """Return step (0 for abort), message and question; None if it is no SMP record."""
+        """Return step (0 for abort), message and question; None if it is no SMP record.
+
+        PeerError for one in a wrong form.
+        """
 
     @property
     def abort(self) -> Tlv:
@@ -92,12 +95,9 @@ class Verification(Generic[E]):
 
     def receive(self, record: Tlv) -> Step | None:
         """Take a record of the peer; None if it has nothing to do with SMP."""
-        content = self._records.read(record)
-        if content is None:
-            return None
-        step, message, question = content
         try:
-            return self._take(step, message, question)
+            content = self._records.read(record)
+            return None if content is None else self._take(*content)
         except PeerError:
             self._state = Expect1()
             return Step((self._records.abort,), (SmpAborted(SmpEnd.CHEATED),))

@@ -9,7 +9,7 @@ from sqlite3 import Connection
 
 from ..errors import StoreError
 from ..memory import MAX_KEYS, KnownKey, PeerMemory
-from ..model import FINGERPRINT_BYTES, Fingerprint, Trust
+from ..model import FINGERPRINT_4_BYTES, FINGERPRINT_BYTES, Fingerprint, Trust
 from ..policy import Policy
 from . import policies
 from .clock import now
@@ -27,6 +27,8 @@ MAX_NICK = 128
 _FOLDING = str.maketrans(string.ascii_uppercase + "[]\\^", string.ascii_lowercase + "{}|~")
 _TRUST = {Trust.NONE: "none", Trust.COMPARED: "compared", Trust.SMP: "smp"}
 _TRUST_OF = {word: trust for trust, word in _TRUST.items()}
+
+_DIGESTS = (FINGERPRINT_BYTES, FINGERPRINT_4_BYTES)
 
 MET = "met"
 DISTRUSTED = "no longer trusted"
@@ -112,7 +114,7 @@ class Contacts:
         return tuple(
             HistoryRow(time, Fingerprint(digest), what)
             for time, digest, what in rows
-            if len(digest) == FINGERPRINT_BYTES
+            if len(digest) in _DIGESTS
         )
 
     def learn(self, network: str, nick: str, before: PeerMemory, after: PeerMemory) -> None:
@@ -361,7 +363,7 @@ def _contact_key(
     digest: bytes, trust: str, verified: str | None, first_seen: str, last_seen: str | None
 ) -> list[ContactKey]:
     """Return a key; none of damaged fingerprint.  A trust that nobody has heard of is none."""
-    if len(digest) != FINGERPRINT_BYTES:
+    if len(digest) not in _DIGESTS:
         return []
     known = _TRUST_OF.get(trust, Trust.NONE)
     return [ContactKey(Fingerprint(digest), known, verified, first_seen, last_seen)]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from ..crypto.dsa import DsaPrivateKey
+from ..crypto.ed448 import Point, SigningKey
 from ..crypto.secret import Secret
 from ..errors import StoreError, StoreUnavailable
 from ..identity import Identity
-from ..model import FINGERPRINT_BYTES, Fingerprint
+from ..model import FINGERPRINT_4_BYTES, FINGERPRINT_BYTES, Fingerprint
 from .clock import now
 from .database import Database
 from .sealing import Seal, new_seal, sealed, unsealed
@@ -25,15 +27,40 @@ LOCKED = (
     "or name a file that holds it in OTR_PASSPHRASE_FILE."
 )
 
+_SELECT = (
+    "SELECT network, fingerprint, dsa_private_key, fingerprint_4, ed448_private_key, forging_key "
+    "FROM identity"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class IdentityRow:
-    """An identity as it is listed; `fingerprint` is None if it was damaged, times are UTC in ISO 8601."""
+    """An identity as it is listed; `fingerprint` is None if it was damaged, times are UTC in ISO 8601.
+
+    `fingerprint_4` is None too where the identity was not used any more since there is version 4.
+    """
 
     network: str
     fingerprint: Fingerprint | None
+    fingerprint_4: Fingerprint | None
     created: str
     retired: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An identity as it is kept; what is for version 4 is None in one from before that."""
+
+    network: str
+    digest: bytes
+    dsa: bytes = field(repr=False)
+    digest_4: bytes | None
+    ed448: bytes | None = field(repr=False)
+    forging_key: bytes | None
+
+    @property
+    def before_4(self) -> bool:
+        return self.digest_4 is self.ed448 is self.forging_key is None
 
 
 class Identities:
@@ -44,7 +71,7 @@ class Identities:
         self._database = database
         self._passphrase = passphrase
         self._opened: tuple[Seal, Secret] | None = None
-        self._cache: dict[bytes, Identity] = {}
+        self._cache: dict[tuple[bytes, bytes | None], Identity] = {}
         """By fingerprints: opening and checking a key takes a millisecond, and happens at every change.
 
         So a running client goes on when another program locks the private keys by a passphrase.
@@ -52,13 +79,16 @@ class Identities:
 
     def rows(self) -> tuple[IdentityRow, ...]:
         """Return the identities in use by their networks, then those that are not used any more."""
-        living = self._database.rows("SELECT network, fingerprint, created FROM identity ORDER BY network")
+        living = self._database.rows(
+            "SELECT network, fingerprint, fingerprint_4, created FROM identity ORDER BY network"
+        )
         retired = self._database.rows(
-            "SELECT network, fingerprint, created, retired FROM retired_identity ORDER BY network, rowid"
+            "SELECT network, fingerprint, fingerprint_4, created, retired FROM retired_identity "
+            "ORDER BY network, rowid"
         )
         return tuple(
-            IdentityRow(network, _fingerprint(digest), *rest)
-            for network, digest, *rest in (*living, *retired)
+            IdentityRow(network, _fingerprint(digest), _fingerprint_4(digest_4), *rest)
+            for network, digest, digest_4, *rest in (*living, *retired)
         )
 
     def for_network(self, network: str) -> Identity:
@@ -66,28 +96,39 @@ class Identities:
         identity = self.find(network) or self.find(DEFAULT_NETWORK)
         if identity is None:
             # Made, and the passphrase asked for, outside the transaction: other processes wait for its end.
-            key = DsaPrivateKey.generate()
+            made = Identity(DsaPrivateKey.generate())
             self.unlock()
             with self._database.transaction():
                 # If another process was faster, its key stays.
-                identity = self.find(network) or self._keep(network, key)
+                identity = self.find(network) or self._keep(network, made)
         return identity
 
     def find(self, network: str) -> Identity | None:
-        """Return the identity that a network has of its own, if any."""
-        # By the rows alone: where their index is damaged, it leads to another network's key.
-        rows = self._database.rows(
-            "SELECT dsa_private_key, fingerprint FROM identity NOT INDEXED WHERE network = ?", network
-        )
-        if not rows:
+        """Return the identity that a network has of its own, if any.
+
+        One from before version 4 gets its keys for that now, which are kept; StoreUnavailable where
+        they cannot be.
+        """
+        stored = self._stored(network)
+        while stored is not None and stored.before_4:
+            made = self._read(stored)  # outside the transaction, as in `for_network`
+            with self._database.transaction():
+                # If another process was faster, its keys stay.
+                if self._stored(network) == stored:
+                    self._write(network, made)
+                stored = self._stored(network)
+        if stored is None:
             return None
-        stored, digest = rows[0]
-        if digest not in self._cache:
-            identity = Identity(self._read(network, stored))
-            if identity.fingerprint.digest != digest:
-                raise _damaged(network)
-            self._cache[digest] = identity
-        return self._cache[digest]
+        mark = (stored.digest, stored.digest_4)
+        if mark not in self._cache:
+            self._cache[mark] = self._read(stored)
+        return self._cache[mark]
+
+    def check(self, network: str) -> None:
+        """Look whether the identity of a network can be used, and change nothing; StoreError if not."""
+        stored = self._stored(network)
+        if stored is not None:
+            self._read(stored)
 
     def generate(self, network: str) -> Identity:
         """Make an identity; StoreError if there is one."""
@@ -107,20 +148,22 @@ class Identities:
             fingerprint = self._require(network)
             self._retire(network)
             connection.execute("DELETE FROM identity WHERE network = ?", (network,))
+            self._drop_profiles(network)
         self._cache.clear()
         return fingerprint
 
     def put(self, network: str, key: DsaPrivateKey, *, replace: bool = False) -> Identity:
-        """Keep an identity; StoreError if there is another one, unless that is to be replaced."""
+        """Keep an identity; StoreError if there is another one, unless that is to be replaced.
+
+        Its keys for version 4 are new ones, unless it is there already and has some.
+        """
         identity = Identity(key)
         self.unlock()
         with self._database.transaction() as connection:
             rows = connection.execute("SELECT fingerprint FROM identity WHERE network = ?", (network,))
             there = rows.fetchone()
             if there is not None and there[0] == identity.fingerprint.digest:
-                if not self._readable(network):
-                    self._write(network, key)
-                return identity
+                return self._whole(network) or self._mend(network, identity)
             if there is not None:
                 if not replace:
                     raise StoreError(
@@ -130,7 +173,7 @@ class Identities:
                 self._retire(network)
                 connection.execute("DELETE FROM identity WHERE network = ?", (network,))
                 self._cache.clear()
-            return self._keep(network, key)
+            return self._keep(network, identity)
 
     @property
     def sealed(self) -> bool:
@@ -144,14 +187,14 @@ class Identities:
         seal, _ = fresh
         try:
             with self._database.transaction() as connection:
-                keys = self._all_keys()
+                identities = self._all()
                 connection.execute("DELETE FROM sealing")
                 connection.execute(
                     "INSERT INTO sealing VALUES (1, ?, ?, ?)", (seal.salt, seal.cost, seal.wrapped_key)
                 )
                 self._opened = fresh
-                for network, key in keys.items():
-                    self._write(network, key)
+                for network, identity in identities.items():
+                    self._write(network, identity)
         except BaseException:
             self._opened = before
             raise
@@ -160,10 +203,10 @@ class Identities:
         """Keep the private keys without a passphrase from now on."""
         self.unlock()
         with self._database.transaction() as connection:
-            keys = self._all_keys()
+            identities = self._all()
             connection.execute("DELETE FROM sealing")
-            for network, key in keys.items():
-                self._write(network, key)
+            for network, identity in identities.items():
+                self._write(network, identity)
 
     def unlock(self) -> None:
         """Ask for the passphrase now, if there is one: before others have to wait.  StoreError."""
@@ -171,26 +214,42 @@ class Identities:
         if seal is not None:
             self._key_of(seal)
 
-    def _all_keys(self) -> dict[str, DsaPrivateKey]:
-        rows = self._database.rows("SELECT network, dsa_private_key FROM identity")
-        return {network: self._read(network, stored) for network, stored in rows}
+    def _stored(self, network: str) -> _Stored | None:
+        # By the rows alone: where their index is damaged, it leads to another network's key.
+        rows = self._database.rows(f"{_SELECT} NOT INDEXED WHERE network = ?", network)
+        return _Stored(*rows[0]) if rows else None
 
-    def _write(self, network: str, key: DsaPrivateKey) -> None:
+    def _all(self) -> dict[str, Identity]:
+        rows = [_Stored(*row) for row in self._database.rows(_SELECT)]
+        return {stored.network: self._read(stored) for stored in rows}
+
+    def _write(self, network: str, identity: Identity) -> None:
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE identity SET dsa_private_key = ? WHERE network = ?",
-                (self._written(network, key), network),
+                "UPDATE identity SET fingerprint = ?, dsa_private_key = ?, fingerprint_4 = ?, "
+                "ed448_private_key = ?, forging_key = ? WHERE network = ?",
+                (*self._written(network, identity), network),
             )
 
-    def _keep(self, network: str, key: DsaPrivateKey) -> Identity:
-        identity = Identity(key)
+    def _keep(self, network: str, identity: Identity) -> Identity:
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO identity VALUES (?, ?, ?, ?)",
-                (network, identity.fingerprint.digest, self._written(network, key), now()),
+                "INSERT INTO identity (fingerprint, dsa_private_key, fingerprint_4, ed448_private_key, "
+                "forging_key, network, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*self._written(network, identity), network, now()),
             )
-        self._cache[identity.fingerprint.digest] = identity
+            self._drop_profiles(network)
+        self._cache[identity.fingerprint.digest, identity.fingerprint_4.digest] = identity
         return identity
+
+    def _drop_profiles(self, network: str) -> None:
+        """Forget the client profiles that the identity which a network had until now has signed."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM client_profile WHERE network = ?", (network,))
+            if network == DEFAULT_NETWORK:
+                connection.execute(
+                    "DELETE FROM client_profile WHERE network NOT IN (SELECT network FROM identity)"
+                )
 
     def _require(self, network: str) -> Fingerprint | None:
         rows = self._database.rows("SELECT fingerprint FROM identity WHERE network = ?", network)
@@ -201,8 +260,8 @@ class Identities:
     def _retire(self, network: str) -> None:
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO retired_identity SELECT network, fingerprint, created, ? FROM identity "
-                "WHERE network = ?",
+                "INSERT INTO retired_identity (network, fingerprint, fingerprint_4, created, retired) "
+                "SELECT network, fingerprint, fingerprint_4, created, ? FROM identity WHERE network = ?",
                 (now(), network),
             )
             connection.execute(
@@ -211,26 +270,64 @@ class Identities:
                 (network, MAX_RETIRED),
             )
 
-    def _readable(self, network: str) -> bool:
-        """Whether the private key that is stored can be used; the passphrase was given before."""
+    def _whole(self, network: str) -> Identity | None:
+        """Return the identity that is stored, if it can be used; the passphrase was given before."""
         self._cache.clear()
         try:
-            return self.find(network) is not None
+            return self.find(network)
+        except StoreUnavailable:
+            raise
         except StoreError:
-            return False
+            return None
 
-    def _written(self, network: str, key: DsaPrivateKey) -> bytes:
-        seal = self._seal()
-        return key.to_der() if seal is None else sealed(self._key_of(seal), key.to_der(), network.encode())
+    def _mend(self, network: str, identity: Identity) -> Identity:
+        """Keep an identity in place of what is left of it; keys for version 4 that can be used stay."""
+        stored = self._stored(network)
+        if stored is not None:
+            with suppress(ValueError):
+                kept = Identity(identity.dsa, *self._keys_4(stored))
+                identity = kept if kept.fingerprint_4.digest == stored.digest_4 else identity
+        with self._database.transaction():
+            self._write(network, identity)
+            self._drop_profiles(network)
+        self._cache.clear()
+        return identity
 
-    def _read(self, network: str, stored: bytes) -> DsaPrivateKey:
+    def _written(self, network: str, identity: Identity) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+        """Return what is kept: fingerprint, DSA key; fingerprint, seed and forging key for version 4."""
+        dsa, seed, forging_key = identity.dsa.to_der(), bytes(identity.ed448.to_bytes()), identity.forging_key
         seal = self._seal()
+        if seal is not None:
+            key = self._key_of(seal)
+            dsa = sealed(key, dsa, network.encode())
+            seed = sealed(key, seed, _purpose_4(network, forging_key.encoded))
+        return identity.fingerprint.digest, dsa, identity.fingerprint_4.digest, seed, forging_key.encoded
+
+    def _read(self, stored: _Stored) -> Identity:
+        """Return an identity, with new keys for version 4 if it is from before that; StoreError."""
         try:
-            if seal is not None:
-                stored = unsealed(self._key_of(seal), stored, network.encode())
-            return DsaPrivateKey.from_der(stored)
+            dsa = DsaPrivateKey.from_der(self._content(stored.dsa, stored.network.encode()))
+            identity = Identity(dsa, *self._keys_4(stored))
         except ValueError as error:
-            raise _damaged(network) from error
+            raise _damaged(stored.network) from error
+        if identity.fingerprint.digest != stored.digest or not (
+            stored.before_4 or identity.fingerprint_4.digest == stored.digest_4
+        ):
+            raise _damaged(stored.network)
+        return identity
+
+    def _keys_4(self, stored: _Stored) -> tuple[()] | tuple[SigningKey, Point]:
+        """Return what an identity has for version 4; ValueError if it is damaged."""
+        if stored.before_4:
+            return ()
+        if stored.ed448 is None or stored.forging_key is None:
+            raise ValueError("a part of the keys for version 4 is gone")
+        seed = self._content(stored.ed448, _purpose_4(stored.network, stored.forging_key))
+        return SigningKey(seed), Point.decode(stored.forging_key)
+
+    def _content(self, stored: bytes, purpose: bytes) -> bytes:
+        seal = self._seal()
+        return stored if seal is None else unsealed(self._key_of(seal), stored, purpose)
 
     def _seal(self) -> Seal | None:
         rows = self._database.rows("SELECT salt, cost, wrapped_key FROM sealing")
@@ -249,6 +346,19 @@ class Identities:
 
 def _fingerprint(digest: bytes) -> Fingerprint | None:
     return Fingerprint(digest) if len(digest) == FINGERPRINT_BYTES else None
+
+
+def _fingerprint_4(digest: bytes | None) -> Fingerprint | None:
+    return Fingerprint(digest) if digest is not None and len(digest) == FINGERPRINT_4_BYTES else None
+
+
+def _purpose_4(network: str, forging_key: bytes) -> bytes:
+    """Return what a seed is sealed for.
+
+    Whoever had us use a forging key of theirs could pose to us as anybody; so it is sealed too, though
+    it is no secret.
+    """
+    return b"otrcore: Ed448, " + forging_key + network.encode()
 
 
 def _damaged(network: str) -> StoreError:

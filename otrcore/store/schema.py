@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 
 from ..crypto.dsa import DsaPrivateKey
-from ..identity import Identity
+from ..wire.keys import fingerprint
 
 
 def _first(connection: sqlite3.Connection) -> None:
@@ -105,7 +105,7 @@ def _trust(connection: sqlite3.Connection) -> None:
 
 def _fingerprint(der: bytes) -> bytes:
     try:
-        return Identity(DsaPrivateKey.from_der(der)).fingerprint.digest
+        return fingerprint(DsaPrivateKey.from_der(der).public).digest
     except ValueError:
         return b""
 
@@ -123,10 +123,33 @@ def _settings(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _trust, _settings)
+_VERSION_4 = """
+-- Tells damage to the two below; all three are NULL in an identity from before version 4.
+ALTER TABLE identity ADD COLUMN fingerprint_4 BLOB;
+-- The seed, 57 bytes; sealed if there is a row in sealing.
+ALTER TABLE identity ADD COLUMN ed448_private_key BLOB;
+-- The public point, 57 bytes.
+ALTER TABLE identity ADD COLUMN forging_key BLOB;
+ALTER TABLE retired_identity ADD COLUMN fingerprint_4 BLOB;
+CREATE TABLE client_profile (
+    network TEXT NOT NULL,
+    tag INTEGER NOT NULL,
+    profile BLOB NOT NULL,          -- as it is sent
+    PRIMARY KEY (network, tag)
+) STRICT
+"""
+
+
+def _version_4(connection: sqlite3.Connection) -> None:
+    for statement in _VERSION_4.split(";\n"):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _trust, _settings, _version_4)
 
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("fingerprint", "dsa_private_key", "salt", "wrapped_key"), bytes),
+    **dict.fromkeys(("fingerprint_4", "ed448_private_key", "forging_key", "profile"), bytes),
     **dict.fromkeys(("cost", "seen", "used", "id", "tag"), int),
     **dict.fromkeys(
         ("network", "created", "retired", "claim", "host", "name", "policy", "nick", "versions"), str
@@ -134,7 +157,10 @@ _TYPES: dict[str, type] = {
     **dict.fromkeys(("trust", "verified", "first_seen", "last_seen", "time", "what"), str),
     **dict.fromkeys(("client", "value"), str),
 }
-_MAY_BE_NULL = {"policy", "verified", "last_seen"}
+_MAY_BE_NULL = {
+    *("policy", "verified", "last_seen"),
+    *("fingerprint_4", "ed448_private_key", "forging_key"),
+}
 
 
 def fits(column: str, value: object) -> bool:

@@ -14,6 +14,7 @@ from .folder import default_folder
 from .identities import Identities
 from .networks import Networks
 from .policies import Policies
+from .profiles import Profiles
 from .settings import Settings
 from .tags import InstanceTags
 
@@ -38,6 +39,7 @@ class Store:
         self.contacts = Contacts(self._database)
         self.networks = Networks(self._database)
         self.policies = Policies(self._database)
+        self.profiles = Profiles(self._database)
         self.settings = Settings(self._database)
         self.tags = InstanceTags(self._database)
 

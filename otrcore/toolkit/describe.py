@@ -1,21 +1,31 @@
-"""The fields of a message in words, in the order and under the names that libotr's `otr_parse` gives them."""
+"""The fields of a message in words, in the order and under the names that libotr's `otr_parse` gives them.
+
+Those of version 4, which libotr does not know, have the specification's names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from ..wire.codec import CTR_BYTES, MAC_BYTES
+from ..wire import messages4
+from ..wire.codec import CTR_BYTES, MAC_BYTES, MAC_KEY_BYTES_4
 from ..wire.header import VERSION_2, Header
-from ..wire.messages3 import DataMessage, DhCommit, DhKey, Message, RevealSignature
+from ..wire.keys import fingerprint_4
+from ..wire.messages3 import DataMessage, DhCommit, DhKey, RevealSignature
+from ..wire.messages4 import AuthI, AuthR, Identity
+from ..wire.profile import ClientProfile
 from ..wire.text import ErrorText, Query, Tagged
 from .escape import escape
-from .search import Damaged
+from .search import Damaged, Message
 
 INDENT = " " * 8
 """As wide as the tab that otr_parse prints."""
 
 REVEALED = "Revealed MAC keys"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Value = int | str | list[int] | list[str]
 
@@ -79,8 +89,9 @@ def describe(content: Message | Query | ErrorText | Tagged | Damaged) -> Descrip
             return Description("Query Message", (Field("Versions", sorted(versions)),))
         case Tagged(_, versions):
             return Description("Whitespace Tag", (Field("Versions", sorted(versions)),))
-        case ErrorText(text):
-            return Description("Error Message", (Field("Text", text),))
+        case ErrorText(text, code):
+            known = () if code is None else (Field("Code", code),)
+            return Description("Error Message", (*known, Field("Text", text)))
         case DhCommit(header, encrypted_gx, hashed_gx):
             values = {"Encrypted Key": encrypted_gx, "Hashed Key": hashed_gx}
             return _of_key_exchange("D-H Commit Message", header, values)
@@ -91,6 +102,17 @@ def describe(content: Message | Query | ErrorText | Tagged | Damaged) -> Descrip
             return _of_key_exchange("Reveal Signature Message", header, values)
         case DataMessage():
             return Description("Data Message", _of_data(content))
+        case messages4.DataMessage():
+            return Description("Data Message", _of_data_4(content))
+        case Identity(header, profile, y, b, first_ecdh, first_dh):
+            values = {"Y": y, "B": digits(b), "First ECDH key": first_ecdh, "First D-H key": digits(first_dh)}
+            return _of_key_exchange("Identity Message", header, values, _of_profile(profile))
+        case AuthR(header, profile, x, a, sigma, first_ecdh, first_dh):
+            values = {"X": x, "A": digits(a), "Sigma": sigma}
+            values |= {"First ECDH key": first_ecdh, "First D-H key": digits(first_dh)}
+            return _of_key_exchange("Auth-R Message", header, values, _of_profile(profile))
+        case AuthI(header, sigma):
+            return _of_key_exchange("Auth-I Message", header, {"Sigma": sigma})
         case _:
             values = {"Encrypted Signature": content.encrypted_signature, "MAC": content.mac}
             return _of_key_exchange("Signature Message", content.header, values)
@@ -101,13 +123,37 @@ def digits(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
-def _of_key_exchange(kind: str, header: Header, values: dict[str, bytes]) -> Description:
+def _of_key_exchange(
+    kind: str, header: Header, values: dict[str, bytes], profile: tuple[Field, ...] = ()
+) -> Description:
     fields = (Field(label, value.hex()) for label, value in values.items())
-    return Description(kind, (_version(header), *_instances(header), *fields))
+    return Description(kind, (_version(header), *_instances(header), *profile, *fields))
+
+
+def _of_profile(profile: ClientProfile) -> tuple[Field, ...]:
+    """Return what an instance says of itself; nothing of it is verified here."""
+    optional = {"DSA key": profile.dsa_key, "Transitional signature": profile.transitional_signature}
+    return (
+        Field("Profile of instance", profile.owner_tag),
+        Field("Profile fingerprint", fingerprint_4(profile.public_key, profile.forging_key).digest.hex()),
+        Field("Public key", profile.public_key.hex()),
+        Field("Forging key", profile.forging_key.hex()),
+        Field("Profile versions", profile.versions),
+        Field("Profile expires", _date(profile.expires)),
+        *(Field(label, value.hex()) for label, value in optional.items() if value is not None),
+        Field("Profile signature", profile.signature.hex()),
+    )
+
+
+def _date(seconds: int) -> str:
+    """Return a time since 1970 in UTC, or its seconds where no calendar goes that far."""
+    try:
+        return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError:
+        return str(seconds)
 
 
 def _of_data(message: DataMessage) -> tuple[Field, ...]:
-    keys = message.old_mac_keys
     return (
         _version(message.header),
         Field("Flags", message.flags),
@@ -118,8 +164,28 @@ def _of_data(message: DataMessage) -> tuple[Field, ...]:
         Field("Counter", message.counter.to_bytes(CTR_BYTES, "big").hex()),
         Field("Encrypted message", message.encrypted.hex()),
         Field("MAC", message.mac.hex()),
-        Field(REVEALED, [keys[at : at + MAC_BYTES].hex() for at in range(0, len(keys), MAC_BYTES)]),
+        Field(REVEALED, _pieces(message.old_mac_keys, MAC_BYTES)),
     )
+
+
+def _of_data_4(message: messages4.DataMessage) -> tuple[Field, ...]:
+    return (
+        _version(message.header),
+        Field("Flags", message.flags),
+        *_instances(message.header),
+        Field("Previous chain", message.previous_count),
+        Field("Ratchet id", message.ratchet_id),
+        Field("Message id", message.message_id),
+        Field("ECDH key", message.ecdh.hex()),
+        Field("D-H key", digits(message.dh or 0).hex()),
+        Field("Encrypted message", message.encrypted.hex()),
+        Field("MAC", message.mac.hex()),
+        Field(REVEALED, _pieces(message.old_mac_keys, MAC_KEY_BYTES_4)),
+    )
+
+
+def _pieces(content: bytes, size: int) -> list[str]:
+    return [content[at : at + size].hex() for at in range(0, len(content), size)]
 
 
 def _version(header: Header) -> Field:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..errors import MalformedMessage
+from ..wire import messages3, messages4
 from ..wire.fragment import Fragment, parse_fragment
-from ..wire.header import VERSION_2, VERSION_3, version_of
-from ..wire.messages3 import Message, parse
+from ..wire.header import VERSION_2, VERSION_3, VERSION_4, version_of
 from ..wire.text import ENCODED_MARK, TAG_BASE, ErrorText, Query, Tagged, classify, decode
 
 MAX_MESSAGE = 1 << 20
@@ -31,12 +31,15 @@ _READABLE = re.compile(
     r"|\?OTR Error:[^\r\n]*"
     "|" + re.escape(TAG_BASE) + r"(?:[ \t]{8})*+"
 )
-_FRAGMENT = re.compile(r"\?OTR(?:\|[^,\n]{0,20})?,[^,\n]{1,9},[^,\n]{1,9},[^,\n]+,")
+_FRAGMENT = re.compile(r"\?OTR(?:\|[^,\n]{0,26})?,[^,\n]{1,9},[^,\n]{1,9},[^,\n]+,")
 _LIKE_A_FRAGMENT = re.compile(r"\?OTR(?:\|[0-9A-Fa-f]+\||,[0-9])\S*")
 _ENCODED = re.compile(r"\?OTR:[A-Za-z0-9+/]*+={0,2}+(\.?)")
 _LINE_END = re.compile(r"[ \t\r]*(?:\n|\Z)")
 _CONTINUATION = re.compile(r"((?:[^\n]*[^A-Za-z0-9+/=.\n])?)([A-Za-z0-9+/]+={0,2})(\.?)[ \t\r]*(?:\n|\Z)")
 _DIGITS = re.compile("[0-9]+")
+
+
+Message = messages3.Message | messages4.Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,25 @@ def search(text: str) -> Iterator[Found | Damaged]:
 class _Partial:
     line: int
     count: int
-    pieces: list[str] = field(default_factory=list)
+    pieces: dict[int, str] = field(default_factory=dict)
     size: int = 0
+
+    def takes(self, fragment: Fragment) -> bool:
+        """Whether this may be one of its pieces: in versions 2 and 3 they come in order."""
+        is_next = fragment.identifier is not None or fragment.index == len(self.pieces) + 1
+        return is_next and fragment.count == self.count
+
+    def put(self, fragment: Fragment) -> None:
+        """Add a piece, unless its place is taken."""
+        if fragment.index not in self.pieces:
+            self.pieces[fragment.index] = fragment.piece
+            self.size += len(fragment.piece)
+
+    def joined(self) -> str | None:
+        """Return the message, None while a piece of it is missing."""
+        if len(self.pieces) < self.count:
+            return None
+        return "".join(self.pieces[index] for index in range(1, self.count + 1))
 
     def incomplete(self) -> Damaged:
         return Damaged(self.line, f"only {len(self.pieces)} of its {self.count} fragments are there")
@@ -159,22 +179,21 @@ class _Search:
         assert fragment is not None
         whose = self._whose(fragment)
         partial = self._partials.pop(whose, None)
-        if fragment.index == 1:
-            if partial is not None:
-                yield partial.incomplete()
-            partial = _Partial(self._line, fragment.count)
-        elif partial is None:
-            yield Damaged(self._line, "a fragment without those before it")
-            return
-        elif (fragment.index, fragment.count) != (len(partial.pieces) + 1, partial.count):
+        if partial is not None and not partial.takes(fragment):
             yield partial.incomplete()
-            return
-        partial.pieces.append(fragment.piece)
-        partial.size += len(fragment.piece)
+            if not _may_be_first(fragment):
+                return
+            partial = None
+        if partial is None:
+            if not _may_be_first(fragment):
+                yield Damaged(self._line, "a fragment without those before it")
+                return
+            partial = _Partial(self._line, fragment.count)
+        partial.put(fragment)
         if partial.size > MAX_MESSAGE:
             yield _too_long(partial.line)
-        elif fragment.index == fragment.count:
-            yield _read_joined(partial.line, "".join(partial.pieces))
+        elif (joined := partial.joined()) is not None:
+            yield _read_joined(partial.line, joined)
         else:
             if len(self._partials) >= MAX_PARTIALS:
                 yield self._partials.pop(next(iter(self._partials))).incomplete()
@@ -183,7 +202,12 @@ class _Search:
     def _whose(self, fragment: Fragment) -> object:
         if fragment.sender_tag is None:
             return self._prefix()
-        return fragment.sender_tag, fragment.receiver_tag
+        return fragment.identifier, fragment.sender_tag, fragment.receiver_tag
+
+
+def _may_be_first(fragment: Fragment) -> bool:
+    """Whether a message may begin with this piece: in version 4 it may with any."""
+    return fragment.identifier is not None or fragment.index == 1
 
 
 def _read_joined(line: int, text: str) -> Found | Damaged:
@@ -197,9 +221,11 @@ def _read(line: int, encoded: str) -> Found | Damaged:
     try:
         raw = decode(encoded)
         version = version_of(raw)
+        if version == VERSION_4:
+            return Found(line, messages4.parse(raw))
         if version not in (VERSION_2, VERSION_3):
             return Damaged(line, f"of OTR version {version}, which this cannot read")
-        return Found(line, parse(raw))
+        return Found(line, messages3.parse(raw))
     except MalformedMessage as error:
         return Damaged(line, _why(error))
 

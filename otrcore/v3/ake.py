@@ -182,6 +182,16 @@ class Ake:
         return not isinstance(self.state, AuthStateNone)
 
     @property
+    def lingers(self) -> bool:
+        """The same: who is done has nothing to say any more."""
+        return self.running
+
+    @property
+    def initiating(self) -> bool:
+        """Whether an exchange that we began is running."""
+        return isinstance(self.state, AwaitingDhKey | AwaitingSignature)
+
+    @property
     def answered(self) -> float | None:
         """When the peer last took part in the exchange that is under way; None if it has not yet."""
         taking_part = isinstance(self.state, AwaitingRevealSignature | AwaitingSignature)

@@ -13,7 +13,7 @@ from ..crypto.random import Random
 from ..crypto.secret import Secret
 from ..errors import MalformedMessage, PeerError, Reason
 from ..model import SessionInfo
-from ..protocols import Plaintext
+from ..protocols import AgreedKey, Plaintext
 from ..smp.verification import Verification
 from ..wire import codec, tlv
 from ..wire.codec import MAC_BYTES
@@ -60,9 +60,19 @@ class DataChannel:
         pair.sent = counter
         return authenticated + mac_sha1(pair.sending.mac, authenticated) + codec.data(ratchet.take_revealed())
 
-    def extra_key(self) -> Secret:
-        """Return the extra symmetric key of the keys that the next message is made with."""
-        return self._ratchet.sending_pair().extra
+    def agree(self, use: int, data: bytes) -> tuple[Tlv, Secret]:
+        """Return the record that names the extra symmetric key of the next message, and the key, 32 bytes."""
+        return Tlv(tlv.EXTRA_KEY, codec.integer(use) + data), self._ratchet.sending_pair().extra
+
+    @property
+    def lifetime(self) -> float | None:
+        """None: these versions know no end of a session in time."""
+        return None
+
+    @property
+    def generation(self) -> int:
+        """How many keys of ours were made so far."""
+        return self._ratchet.our_keyid
 
     def encrypt_last(self, tlvs: Sequence[Tlv]) -> bytes:
         """Return the message after which nothing is accepted, so that it reveals every used MAC key."""
@@ -92,7 +102,8 @@ class DataChannel:
         plaintext = aes_ctr(pair.receiving.aes, message.counter, message.encrypted)
         self._ratchet.rotate(message.sender_keyid, message.recipient_keyid, message.next_dh)
         pair.received = message.counter
-        return Plaintext(*tlv.split(plaintext), pair.extra)
+        text, records = tlv.split(plaintext)
+        return Plaintext(text, records, _agreed_key(records, pair.extra))
 
     def verification(self, random: Random) -> Verification[mpz]:
         """Return an idle SMP for this conversation."""
@@ -111,3 +122,9 @@ class DataChannel:
     def reveal_later(self, mac_keys: bytes) -> None:
         """Reveal these MAC keys, which belong to no channel any more, in the next message."""
         self._ratchet.reveal_later(mac_keys)
+
+
+def _agreed_key(records: Sequence[Tlv], key: Secret) -> AgreedKey | None:
+    """Return the first key that the records name: all of one message name the same."""
+    named = tlv.find_extra_key(records, tlv.EXTRA_KEY)
+    return named and AgreedKey(key, int.from_bytes(named[1], "big"), named[2])

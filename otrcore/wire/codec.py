@@ -1,4 +1,4 @@
-"""The data types of the binary encoding (v3, "Data types"), each with its bounds.
+"""The data types of the binary encoding (v3 and v4, "Data types"), each with its bounds.
 
 A length field is believed only as far as bytes follow it, so nothing is ever
 allocated on a peer's word.
@@ -7,11 +7,19 @@ allocated on a peer's word.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from ..errors import MalformedMessage
 
 CTR_BYTES = 8
 MAC_BYTES = 20
+"""Of versions 2 and 3."""
+
+POINT_BYTES = 57
+SCALAR_BYTES = 57
+MAC_BYTES_4 = 64
+MAC_KEY_BYTES_4 = 64
+"""Of version 4, as those above it."""
 
 _INT = struct.Struct(">I")
 
@@ -51,6 +59,19 @@ class Reader:
         self._at += _INT.size
         return value
 
+    def int64(self) -> int:
+        """Return an INT64."""
+        return int.from_bytes(self.take(8), "big")
+
+    def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
+        """Return fields of fixed sizes that stand one behind the other."""
+        try:
+            values = layout.unpack_from(self._data, self._at)
+        except struct.error as error:
+            raise MalformedMessage("fields are cut off") from error
+        self._at += layout.size
+        return values
+
     def data(self) -> bytes:
         """Return the content of a DATA."""
         return self.take(self.integer())
@@ -85,6 +106,11 @@ def short(value: int) -> bytes:
 def integer(value: int) -> bytes:
     """Encode an INT."""
     return value.to_bytes(4, "big")
+
+
+def int64(value: int) -> bytes:
+    """Encode an INT64."""
+    return value.to_bytes(8, "big")
 
 
 def data(content: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The header that every encoded message starts with, and instance tags (v3, "Instance Tags")."""
+"""The header that every encoded message starts with, and instance tags (v3 and v4, "Instance Tags")."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import MalformedMessage
 
 ANY_INSTANCE = 0
-"""Receiver tag of a D-H Commit whose sender does not know the other instance yet."""
+"""Receiver tag of a D-H Commit or Identity Message whose sender does not know the other instance yet."""
 
 SMALLEST_INSTANCE_TAG = 0x100
 
@@ -20,6 +20,7 @@ _HEADER_3 = struct.Struct(">HBII")
 
 VERSION_2 = 2
 VERSION_3 = 3
+VERSION_4 = 4
 
 IGNORE_UNREADABLE = 0x01
 """Flag of a data message whose loss nobody need be told of (heartbeat, disconnect)."""
@@ -33,6 +34,16 @@ class MessageType:
     DH_KEY = 0x0A
     REVEAL_SIGNATURE = 0x11
     SIGNATURE = 0x12
+    IDENTITY = 0x35
+    AUTH_R = 0x36
+    AUTH_I = 0x37
+
+
+STARTS = frozenset({MessageType.DH_COMMIT, MessageType.IDENTITY})
+"""Types that begin a key exchange and may be for any instance."""
+
+ANSWERS = frozenset({MessageType.DH_KEY, MessageType.AUTH_R})
+"""Types that answer them, by which the beginner learns of the other instance."""
 
 
 @dataclass(frozen=True, slots=True)

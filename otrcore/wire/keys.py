@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
+from ..crypto.shake import kdf
 from ..errors import MalformedMessage
-from ..model import DsaPublicKey, Fingerprint
+from ..model import FINGERPRINT_4_BYTES, DsaPublicKey, Fingerprint
 from . import codec
 from .codec import Reader
 
 _DSA = codec.short(0)
+_USAGE_FINGERPRINT = 0x00
 
 
 def serialise_public_key(key: DsaPublicKey) -> bytes:
@@ -27,3 +29,8 @@ def read_public_key(reader: Reader) -> DsaPublicKey:
 def fingerprint(key: DsaPublicKey) -> Fingerprint:
     """SHA-1 over the PUBKEY; the type is left out for DSA, as version 1 had none."""
     return Fingerprint(hashlib.sha1(serialise_public_key(key).removeprefix(_DSA)).digest())
+
+
+def fingerprint_4(public_key: bytes, forging_key: bytes) -> Fingerprint:
+    """Hash the two encoded points that a client profile holds (v4, "Public keys ... and Fingerprints")."""
+    return Fingerprint(kdf(_USAGE_FINGERPRINT, public_key, forging_key, size=FINGERPRINT_4_BYTES))

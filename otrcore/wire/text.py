@@ -18,9 +18,13 @@ MARK = "?OTR"
 ENCODED_MARK = "?OTR:"
 ERROR_MARK = "?OTR Error:"
 
+UNREADABLE, NOT_PRIVATE, MALFORMED = 1, 2, 3
+"""Codes of errors (v4, "OTR Error Messages"): undecryptable, no session, and a broken message."""
+
 TAG_BASE = " \t  \t\t\t\t \t \t \t  "
-TAG_GROUPS = {1: " \t \t  \t ", 2: "  \t\t  \t ", 3: "  \t\t  \t\t"}
+TAG_GROUPS = {1: " \t \t  \t ", 2: "  \t\t  \t ", 3: "  \t\t  \t\t", 4: "  \t\t \t  "}
 _GROUP_LENGTH = 8
+_ERROR_CODE = re.compile(r"ERROR_([1-3]):\s*")
 _NO_BASE64 = re.compile("[^A-Za-z0-9+/]")
 
 
@@ -48,9 +52,13 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class ErrorText:
-    """An OTR Error Message with its human-readable part."""
+    """An OTR Error Message with its human-readable part, and version 4's code for it, from 1 to 3.
+
+    Version 4 knows error messages at the start of a line only: elsewhere, a code is text.
+    """
 
     text: str
+    code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ def classify(line: str) -> Line:
     if line.startswith((MARK + "?", MARK + "v"), mark):
         return Query(_query_versions(line, mark + len(MARK)))
     if line.startswith(ERROR_MARK, mark):
-        return ErrorText(line[mark + len(ERROR_MARK) :].strip())
+        return _error(line[mark + len(ERROR_MARK) :].strip(), coded=mark == 0)
     return Unrecognized()
 
 
@@ -111,6 +119,11 @@ def decode(line: str, mark: int = 0) -> bytes:
         raise MalformedMessage("the base64 text is damaged") from error
 
 
+def error_line(text: str, code: int | None = None) -> str:
+    """Return the line of an OTR Error Message; `code`, from 1 to 3, is for version 4."""
+    return f"{ERROR_MARK} {text}" if code is None else f"{ERROR_MARK} ERROR_{code}: {text}"
+
+
 def with_tag(text: str, versions: Iterable[int]) -> str:
     """Return the text with a whitespace tag that offers these versions, or as it is if none fits in.
 
@@ -122,6 +135,11 @@ def with_tag(text: str, versions: Iterable[int]) -> str:
     before, after = (first, text[len(first) :]) if rest.strip() else ("", text)
     blanks = len(after) - len(after.lstrip(" \t"))
     return text if blanks >= _GROUP_LENGTH or not text.strip() else before + tag + after
+
+
+def _error(text: str, *, coded: bool) -> ErrorText:
+    found = _ERROR_CODE.match(text) if coded else None
+    return ErrorText(text[found.end() :], int(found[1])) if found else ErrorText(text)
 
 
 def _query_versions(line: str, at: int) -> frozenset[int]:

@@ -11,6 +11,10 @@ from .codec import Reader
 PADDING = 0
 DISCONNECTED = 1
 EXTRA_KEY = 8
+EXTRA_KEY_4 = 7
+"""Versions 2 and 3, and version 4, where 7 is not a question of SMP any more."""
+
+_USE_BYTES = 4
 
 _RECORD_HEADER = 4
 
@@ -52,3 +56,11 @@ def split(plaintext: bytes) -> tuple[bytes, tuple[Tlv, ...]]:
         tlvs.append(Tlv(kind, reader.take(length)))
         at += length
     return text, tuple(tlvs)
+
+
+def find_extra_key(records: Iterable[Tlv], kind: int) -> tuple[int, bytes, bytes] | None:
+    """Return place, use (4 bytes) and data of the first record that names an extra symmetric key."""
+    for index, record in enumerate(records):
+        if record.type == kind and len(record.value) >= _USE_BYTES:
+            return index, record.value[:_USE_BYTES], record.value[_USE_BYTES:]
+    return None

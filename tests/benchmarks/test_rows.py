@@ -21,9 +21,15 @@ UNITS = {
     "ake_first_message": "ms",
     "ping_pong": "messages/s",
     "smp": "ms",
+    "v4_dake": "ms",
+    "v4_ping_pong": "messages/s",
+    "v4_smp": "ms",
+    "v4_send": "messages/s",
+    "v4_receive": "messages/s",
     "send": "messages/s",
     "receive": "messages/s",
     "memory_per_conversation": "KiB",
+    "v4_memory": "KiB",
     "first_handshake": "ms",
     "line_p50": "ms",
     "line_p99": "ms",
@@ -36,9 +42,15 @@ GOALS = {
     "ake_first_message": (0.6, "ratio"),
     "ping_pong": (2.5, "ratio"),
     "smp": (0.45, "ratio"),
+    "v4_dake": (40, "ours"),
+    "v4_ping_pong": (150, "ours"),
+    "v4_smp": (60, "ours"),
+    "v4_send": (5_000, "ours"),
+    "v4_receive": (5_000, "ours"),
     "send": (30_000, "ours"),
     "receive": (30_000, "ours"),
     "memory_per_conversation": (20, "ours"),
+    "v4_memory": (40, "ours"),
     "first_handshake": (200, "ours"),
     "line_p50": (1, "ours"),
     "line_p99": (5, "ours"),
@@ -47,7 +59,8 @@ GOALS = {
     "engine_memory": (60, "ours"),
 }
 LINKED = {"line_p50", "line_p99", "line_p99_during_smp", "script_load", "engine_memory"}
-OURS_ALONE = {"memory_per_conversation", "first_handshake", *LINKED}
+NEWER = {"v4_ping_pong", "v4_smp", "v4_send", "v4_receive", "v4_memory"}
+OURS_ALONE = {*NEWER, "memory_per_conversation", "first_handshake", *LINKED}
 
 
 def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -123,6 +136,10 @@ def test_an_unknown_row_is_wrong_use() -> None:
         ("ake_first_message", 1.2, 2.0, None),
         ("ake_first_message", 1.3, 2.0, "ake_first_message is at 0.650 times libotr's, not <= 0.60."),
         ("smp", 0.46, 1.0, "smp is at 0.460 times libotr's, not <= 0.45."),
+        ("v4_dake", 40.0, 1.0, None),
+        ("v4_dake", 40.5, 90.0, "v4_dake is at 40.5 ms, not <= 40."),
+        ("v4_smp", 60.0, None, None),
+        ("v4_smp", 60.5, None, "v4_smp is at 60.5 ms, not <= 60."),
         ("ping_pong", 2.5, 1.0, None),
         ("ping_pong", 2.4, 1.0, "ping_pong is at 2.400 times libotr's, not >= 2.50."),
         ("ping_pong", 1.0, None, None),
@@ -199,6 +216,49 @@ def test_the_best_median_counts(modules: dict[str, ModuleType]) -> None:
     measured = modules["measure"].measure(row, None, FakeLibotr(), samples=3, rounds=2)
     assert (measured.ours, measured.libotr) == (4000.0, 1000.0)
     assert turns == ["ours", "libotr"] * 6
+
+
+def test_the_newer_key_exchange_is_measured_beside_the_older_one(modules: dict[str, ModuleType]) -> None:
+    """libotr has no version 4."""
+    asked: list[str] = []
+
+    class FakeLibotr:
+        def sample(self, row: str) -> float:
+            asked.append(row)
+            return 2.0
+
+    rows = modules["rows"]
+    row = rows.Row("row", "what", rows.Unit.MILLISECONDS, lambda _: 1.0, beside="another")
+    measured = modules["measure"].measure(row, None, FakeLibotr(), samples=1, rounds=1)
+    assert (measured.ratio, asked) == (0.5, ["another"])
+    assert {row.key: row.beside for row in rows.ROWS if row.beside} == {"v4_dake": "ake"}
+
+
+def test_each_side_of_a_row_speaks_the_version_that_it_names() -> None:
+    """Where libotr stands beside it, and in rows that are older, it is version 3."""
+    ours = import_module("benchmarks.ours")
+    both = ours.Ours()
+    for accounts, version in ((both.accounts, 3), (both.accounts_4, 4)):
+        assert {account.policy.versions for account in accounts} == {frozenset({version})}
+        assert [talk.info.version for talk in ours.open_talks(accounts)] == [version, version]
+
+
+@pytest.mark.parametrize("row", ["ping_pong", "send"])
+def test_keys_that_do_not_rotate_as_they_should_give_no_number(
+    modules: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch, row: str
+) -> None:
+    version4, ours = import_module("benchmarks.version4"), import_module("benchmarks.ours")
+    # As if every message were the same one.
+    message = version4._data
+    seen: list[object] = []
+
+    def first(line: str) -> object:
+        seen.append(message(line))
+        return seen[0]
+
+    monkeypatch.setattr(version4, "_data", first)
+    with pytest.raises(ours.WorkNotDone, match="keys"):
+        getattr(version4, row)(ours.Ours())
 
 
 def test_what_needs_fresh_processes_has_its_own_number_of_samples(modules: dict[str, ModuleType]) -> None:

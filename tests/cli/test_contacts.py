@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.cli.managing import OtrInTerminal, otr
 from tests.mends import commands, obey
 
 ONE, TWO, THREE = (Fingerprint(bytes([0xA0 + number]) * 20) for number in range(3))
+FOUR = Fingerprint(bytes([0xA0]) * 20 + bytes(range(36)))
+"""Begins as the first does, and is for version 4."""
 COMPARED = "verified by comparing fingerprints"
 
 
@@ -61,7 +64,7 @@ def test_everything_that_is_known(known: Path) -> None:
         store.contacts.add("oftc", "frank", ONE, Trust.NONE, "irssi")
         (carol,) = store.contacts.find("carol")
     heading, *lines = otr(known, "contacts").told.splitlines()
-    assert heading.split() == ["NICK", "NETWORK", "FINGERPRINT", "VERIFIED", "LAST", "MET", "POLICY"]
+    assert heading.split() == ["NICK", "NETWORK", "FINGERPRINT", "OTR", "VERIFIED", "LAST", "MET", "POLICY"]
     found = {(line.split()[0], line.split()[1]): line for line in lines if str(TWO) not in line}
     assert "by a shared secret" in found["carol", "oftc"]
     assert str(THREE) in found["carol", "oftc"]
@@ -80,6 +83,7 @@ def test_everything_that_is_known(known: Path) -> None:
     }
     assert data["oftc", "carol"]["keys"][1] == {
         "fingerprint": str(THREE),
+        "versions": [2, 3],
         "trust": "smp",
         "verified": carol.keys[1].verified,
         "first_seen": carol.keys[1].first_seen,
@@ -95,6 +99,31 @@ def test_of_one_network(known: Path) -> None:
     assert "libera.chat" in obey(refusal, known).stdout
 
 
+def test_a_key_for_version_4_is_shown_in_two_lines_of_seven_groups(known: Path) -> None:
+    with Store(known / "data") as store:
+        store.contacts.met("oftc", "bob", FOUR)
+        store.contacts.judge("oftc", "bob", ONE, Trust.SMP)
+    lines = otr(known, "contacts").told.splitlines()
+    (at,) = (at for at, line in enumerate(lines) if FOUR.lines()[0] in line)
+    assert FOUR.lines() == (
+        "A0A0A0A0 A0A0A0A0 A0A0A0A0 A0A0A0A0 A0A0A0A0 00010203 04050607",
+        "08090A0B 0C0D0E0F 10111213 14151617 18191A1B 1C1D1E1F 20212223",
+    )
+    assert lines[at].split()[:2] == ["bob", "oftc"]
+    assert lines[at].split()[9:11] == ["4", "no"]
+    assert lines[at + 1].strip() == FOUR.lines()[1]
+    assert lines[at].index("A0A0") == lines[at + 1].index("0809"), "one below the other"
+    assert "2, 3" in lines[at - 1]
+    assert "by a shared secret" in lines[at - 1]
+    (bob,) = otr(known, "contacts", "--network", "oftc", "--json").data[:1]
+    assert [(key["fingerprint"], key["versions"]) for key in bob["keys"]] == [
+        (str(ONE), [2, 3]),
+        (str(FOUR), [4]),
+    ]
+    history = otr(known, "contacts", "history", "bob").told.splitlines()
+    assert [line.strip() for line in history].count(FOUR.lines()[1]) == 1
+
+
 # ---- trusting
 
 
@@ -104,6 +133,23 @@ def test_who_gives_the_fingerprint_has_compared_it(known: Path) -> None:
     assert "bob has not verified you" in told
     assert trusted(known) == [("oftc", "bob", ONE)]
     assert "already" in otr(known, "contacts", "trust", "bob", "--network", "oftc").told
+
+
+@pytest.mark.parametrize("form", [str, lambda mark: mark.digest.hex(), lambda mark: "\n".join(mark.lines())])
+def test_a_fingerprint_for_version_4_is_taken_as_well_and_counts_for_itself(
+    known: Path, form: Callable[[Fingerprint], str]
+) -> None:
+    with Store(known / "data") as store:
+        store.contacts.met("oftc", "bob", FOUR)
+    words = ["contacts", "trust", "--yes", "--network", "oftc", "bob"]
+    assert otr(known, *words, *form(FOUR).split(" ")).code == 0
+    assert trusted(known) == [("oftc", "bob", FOUR)]
+    otr(known, *words, str(ONE))
+    otr(known, "contacts", "distrust", "--network", "oftc", "bob", form(FOUR))
+    assert trusted(known) == [("oftc", "bob", ONE)]
+    otr(known, "contacts", "forget", "--yes", "--network", "oftc", "bob", form(FOUR))
+    assert trust(known, "oftc", "bob", FOUR) is None
+    assert trust(known, "oftc", "bob", ONE) is Trust.COMPARED
 
 
 def test_nothing_is_trusted_unseen(known: Path) -> None:
@@ -143,6 +189,23 @@ def test_comparing_in_a_terminal(known: Path) -> None:
             terminal.type(answer)
             assert terminal.exit_code() == code, terminal.screen()
     assert trusted(known) == [("libera.chat", "bob", ONE)]
+
+
+def test_comparing_for_version_4_in_a_terminal(known: Path) -> None:
+    with Store(known / "data") as store:
+        ours = store.identities.generate("libera.chat")
+        store.contacts.met("libera.chat", "dora", FOUR)
+    words = ["contacts", "trust", "--data-dir", str(known / "data"), "dora"]
+    with OtrInTerminal(known, *words, columns=70) as terminal:
+        terminal.wait_shown("[y/N]")
+        shown = terminal.screen()
+        places = [shown.index(f"    {line}\n") for line in (*ours.fingerprint_4.lines(), *FOUR.lines())]
+        assert places == sorted(places), "ours above theirs, and each line whole"
+        assert str(ours.fingerprint) not in shown
+        assert "all of these 112 digits" in shown
+        terminal.type(b"y")
+        assert terminal.exit_code() == 0, terminal.screen()
+    assert trusted(known) == [("libera.chat", "dora", FOUR)]
 
 
 # ---- who is meant

@@ -294,6 +294,32 @@ def test_contacts_without_a_key_of_ours(empty: Store, folder: Path) -> None:
     assert lines((folder / "otr.fp").read_bytes()) == [b"bob\tknown\tIRC\t" + b"1" * 40 + b"\t"]
 
 
+@pytest.mark.parametrize(("others", "said"), [(1, "1 key of"), (2, "2 keys of")])
+def test_keys_for_version_4_are_left_out_and_that_is_said(
+    empty: Store, folder: Path, others: int, said: str
+) -> None:
+    empty.identities.generate("known")
+    for number in range(others):
+        mark = Fingerprint(bytes([number]) * 56)
+        empty.contacts.add("known", "bob", mark, Trust.COMPARED, "a test")
+    empty.contacts.add("known", "bob", Fingerprint.parse("1" * 40), Trust.NONE, "a test")
+    done = export_keys(empty, folder, "irssi")
+    assert f"Left out: {said} contacts for OTR version 4, which these files cannot hold." in done.lines
+    assert done.data["left_out"] == others
+    assert any(line.endswith(", 1 key of contacts") for line in done.lines)
+    assert lines((folder / "otr.fp").read_bytes()) == [b"bob\tknown\tIRC\t" + b"1" * 40 + b"\t"]
+    done = export_keys(empty, folder / "all", "irssi", networks=("known",))
+    libotr = RealLibotr()
+    assert libotr.read_keys(folder / "all" / "otr.key")
+    assert libotr.fingerprint("known", "IRC") == mark_of(empty, "known")
+
+
+def test_nothing_is_said_of_what_is_not_there(store: Store, folder: Path) -> None:
+    done = export_keys(store, folder, "irssi")
+    assert done.data["left_out"] == 0
+    assert "Left out" not in "\n".join(done.lines)
+
+
 def test_sealed_keys(tmp_path: Path, store: Store, folder: Path) -> None:
     mark = mark_of(store, "oftc")
     store.identities.seal("open sesame")

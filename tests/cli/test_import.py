@@ -432,6 +432,24 @@ def test_a_key_that_is_in_use_gives_way_only_if_told(store: Store, folder: Path)
     assert any(f"takes the place of {mine}" in one for one in done.lines)
 
 
+def test_a_key_for_version_4_is_made_beside_and_stays(store: Store, folder: Path) -> None:
+    (mark,) = write_keys(folder, "oftc")
+    done = import_keys(store, folder, None)
+    assert [line for line in done.lines if "OTR version 4" in line and "otr keys" in line]
+    (row,) = store.identities.rows()
+    first = store.identities.find("oftc")
+    assert first is not None
+    assert first.fingerprint_4 == row.fingerprint_4 is not None
+    again = import_keys(store, folder, None, replace=True)
+    assert not [line for line in again.lines if "OTR version 4" in line]
+    assert [one.fingerprint_4 for one in store.identities.rows()] == [first.fingerprint_4]
+    (other,) = write_keys(folder, "oftc")
+    import_keys(store, folder, None, replace=True)
+    living, former = store.identities.rows()
+    assert former.fingerprint_4 == first.fingerprint_4 != living.fingerprint_4
+    assert keys(store) == {"oftc": other} != {"oftc": mark}
+
+
 def test_a_key_that_was_put_out_of_use_is_told(store: Store, folder: Path) -> None:
     (mark,) = write_keys(folder, "oftc")
     import_keys(store, folder, None)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
+from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from otrcore.cli.keys import Program, Reader
 from otrcore.cli.passphrase import VARIABLE
+from otrcore.model import Fingerprint
 from otrcore.store.database import FILE_NAME
 from otrcore.store.formats.programs import PROGRAMS
 from otrcore.store.store import Store
@@ -20,6 +25,21 @@ def fingerprint(folder: Path, network: str) -> str | None:
     with Store(folder / "data") as store:
         identity = store.identities.find(network)
     return None if identity is None else str(identity.fingerprint)
+
+
+def for_version_4(folder: Path, network: str) -> Fingerprint:
+    """Return the other fingerprint of a network that has a key."""
+    with Store(folder / "data") as store:
+        identity = store.identities.find(network)
+    assert identity is not None
+    return identity.fingerprint_4
+
+
+def in_two_lines(told: str, fingerprint: Fingerprint) -> bool:
+    """Whether a fingerprint for version 4 stands there in two lines of seven groups."""
+    lines = [re.findall(r"\b[0-9A-F]{8}\b", line) for line in told.splitlines()]
+    groups = fingerprint.digest.hex(" ", -4).upper().split()
+    return any(pair == (groups[:7], groups[7:]) for pair in pairwise(lines))
 
 
 def passphrase_file(folder: Path, name: str, passphrase: str | bytes) -> Path:
@@ -43,17 +63,51 @@ def test_a_key_that_was_made_is_the_one_that_is_used_and_listed(tmp_path: Path) 
     assert ours is not None
     assert ours in made.told
     assert ours in otr(tmp_path, "keys").told
+    other = for_version_4(tmp_path, "libera.chat")
+    assert in_two_lines(made.told, other)
+    assert in_two_lines(otr(tmp_path, "keys").told, other)
     (row,) = otr(tmp_path, "keys", "--json").data["keys"]
     assert row | {"created": ""} == {
         "network": "libera.chat",
         "fingerprint": ours,
+        "fingerprint_4": str(other),
         "created": "",
         "retired": None,
     }
     assert otr(tmp_path, "keys", "generate", "oftc", "--json").data == {
         "network": "oftc",
         "fingerprint": fingerprint(tmp_path, "oftc"),
+        "fingerprint_4": str(for_version_4(tmp_path, "oftc")),
     }
+
+
+def test_the_list_says_which_fingerprint_is_for_which_version(tmp_path: Path) -> None:
+    otr(tmp_path, "keys", "generate", "oftc")
+    former = for_version_4(tmp_path, "oftc")
+    otr(tmp_path, "keys", "rotate", "oftc", "--yes")
+    told = otr(tmp_path, "keys").told
+    heading, *lines = told.splitlines()
+    at = heading.index("OTR")
+    assert [line[at : at + 4].strip() for line in lines] == ["2, 3", "4", "", "2, 3", "4", ""]
+    assert in_two_lines(told, for_version_4(tmp_path, "oftc"))
+    assert in_two_lines(told, former)
+
+
+def test_a_key_from_before_version_4_has_one_fingerprint_until_it_is_used(tmp_path: Path) -> None:
+    otr(tmp_path, "keys", "generate", "oftc")
+    with closing(sqlite3.connect(tmp_path / "data" / FILE_NAME)) as connection, connection:
+        connection.execute(
+            "UPDATE identity SET fingerprint_4 = NULL, ed448_private_key = NULL, forging_key = NULL"
+        )
+    told = otr(tmp_path, "keys").told
+    assert "before OTR version 4" in told
+    assert len(told.splitlines()) == 3
+    (row,) = otr(tmp_path, "keys", "--json").data["keys"]
+    assert row["fingerprint_4"] is None
+    other = for_version_4(tmp_path, "oftc")
+    told = otr(tmp_path, "keys").told
+    assert in_two_lines(told, other)
+    assert "before OTR version 4" not in told
 
 
 def test_a_key_is_not_made_over_another(tmp_path: Path) -> None:
@@ -65,7 +119,7 @@ def test_a_key_is_not_made_over_another(tmp_path: Path) -> None:
 
 def test_a_name_that_no_server_has_told_is_pointed_out(tmp_path: Path) -> None:
     told = otr(tmp_path, "keys", "generate", "libera").told
-    assert "libera" in obey(told.splitlines()[1], tmp_path).stdout
+    assert "libera" in obey(told.splitlines()[-1], tmp_path).stdout
     with Store(tmp_path / "data") as store:
         store.networks.place("OFTC", "irc.oftc.net")
     assert "otr networks" not in otr(tmp_path, "keys", "generate", "oftc").told
@@ -81,6 +135,7 @@ def test_rotating(tmp_path: Path) -> None:
     assert after != before
     assert after in told
     assert "verify you anew" in told
+    assert in_two_lines(told, for_version_4(tmp_path, "oftc"))
     rows = otr(tmp_path, "keys", "--json").data["keys"]
     assert [(row["fingerprint"], row["retired"] is None) for row in rows] == [(after, True), (before, False)]
 

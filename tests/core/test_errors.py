@@ -27,7 +27,8 @@ from tests.pair import OTHER, SIDES, Pair, Side
 from tests.snapshot import snapshot
 
 STARTS = replace(MANUAL, start_on_error=True)
-IN_VERSIONS = pytest.mark.parametrize("version", [2, 3])
+REPLIES = {2: UNREADABLE_REPLY, 3: UNREADABLE_REPLY, 4: UNREADABLE_REPLY.replace("Error:", "Error: ERROR_1:")}
+IN_VERSIONS = pytest.mark.parametrize("version", [2, 3, 4])
 
 
 def lines_of(events: Iterable[Event]) -> list[str]:
@@ -42,7 +43,7 @@ def test_an_error_starts_where_the_policy_says_so_and_is_shown(policy: Policy) -
     pair = Pair(policies=(policy, MANUAL))
     told, query = pair.hand("alice", "?OTR Error: what?")
     assert told == PeerComplained("what?")
-    assert lines_of([query])[0].startswith("?OTRv3?")
+    assert lines_of([query])[0].startswith("?OTRv34?")
     assert pair.alice.starting
     pair.settle()
     pair.agreed()
@@ -214,7 +215,7 @@ def test_a_storm_of_unreadable_messages_is_told_once_and_answered_once_in_a_whil
     told = Rejected(Reason.UNREADABLE, had_text=True)
     quiet = Rejected(Reason.UNREADABLE, had_text=False)
     for _ in range(3):
-        assert pair.alice.receive(storm[0]) == [Transmit((UNREADABLE_REPLY,)), told]
+        assert pair.alice.receive(storm[0]) == [Transmit((REPLIES[version],)), told]
         for line in storm[1:]:
             assert pair.alice.receive(line) == [quiet]
         pair.clock.advance(COMPLAINT_PAUSE - 0.01)
@@ -244,7 +245,7 @@ def test_right_after_a_refresh_nothing_is_replied(version: int) -> None:
     assert pair.alice.receive(late[1]) == [Rejected(Reason.UNREADABLE, had_text=False)]
     pair.clock.advance(COMPLAINT_PAUSE)
     assert pair.alice.receive(late[1]) == [
-        Transmit((UNREADABLE_REPLY,)),
+        Transmit((REPLIES[version],)),
         Rejected(Reason.UNREADABLE, had_text=True),
     ]
 

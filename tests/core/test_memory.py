@@ -27,11 +27,16 @@ from otrcore.policy import ALWAYS, MANUAL
 from tests.pair import OTHER, SIDES, TAGS, Pair, Side, identity, speaking
 
 BOB = identity("bob").fingerprint
-IN_VERSIONS = pytest.mark.parametrize("version", [2, 3])
+IN_VERSIONS = pytest.mark.parametrize("version", [2, 3, 4])
 
 
 def key(number: int) -> Fingerprint:
     return Fingerprint(number.to_bytes(20, "big"))
+
+
+def key_4(number: int) -> Fingerprint:
+    """Return one for version 4, which begins as the other of the same number does."""
+    return Fingerprint(number.to_bytes(20, "big") + bytes(36))
 
 
 def changes(events: list[Event]) -> list[PeerMemory]:
@@ -99,6 +104,36 @@ def test_which_key_the_user_would_expect_instead(
     assert PeerMemory(keys=known).replaced_by(key(now)) == (None if expected is None else key(expected))
 
 
+@pytest.mark.parametrize(
+    ("keys", "now", "expected"),
+    [
+        ((key(1),), key_4(1), None),
+        ((key_4(1),), key(1), None),
+        ((key(1), key_4(1)), key_4(2), key_4(1)),
+        ((key_4(1), key(1)), key_4(2), key_4(1)),
+        ((key_4(1), key(1)), key(2), key(1)),
+        ((key_4(1), key(1)), key_4(1), None),
+    ],
+)
+@pytest.mark.parametrize("trust", Trust)
+def test_a_key_for_other_versions_takes_nobodys_place(
+    keys: tuple[Fingerprint, ...], now: Fingerprint, expected: Fingerprint | None, trust: Trust
+) -> None:
+    """The one that is asked about is not verified, whatever is known of the others."""
+    known = tuple(KnownKey(one, Trust.NONE if one == now else trust) for one in keys)
+    memory = PeerMemory(keys=known)
+    assert memory.replaced_by(now) == expected
+    assert memory.trust(now) is Trust.NONE
+
+
+def test_a_verified_key_for_version_3_verifies_none_for_version_4() -> None:
+    memory = STRANGER.met(key(1), 3).met(key_4(1), 4).judging(key(1), Trust.SMP)
+    assert (memory.trust(key(1)), memory.trust(key_4(1))) == (Trust.SMP, Trust.NONE)
+    memory = memory.judging(key_4(1), Trust.COMPARED).judging(key(1), Trust.NONE)
+    assert (memory.trust(key(1)), memory.trust(key_4(1))) == (Trust.NONE, Trust.COMPARED)
+    assert memory.versions == {3, 4}
+
+
 @settings(derandomize=True, max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=120))
 def test_verified_keys_are_the_last_to_be_forgotten(steps: list[tuple[int, bool]]) -> None:
@@ -133,10 +168,13 @@ def test_a_memory_goes_from_one_account_to_the_next(version: int) -> None:
     pair.secure()
     pair.alice.set_trust(Trust.COMPARED)
     memory = pair.alice.memory
-    assert memory == PeerMemory(frozenset({version}), (KnownKey(BOB, Trust.COMPARED),))
+    bob = identity("bob").fingerprint_in(version)
+    assert memory == PeerMemory(frozenset({version}), (KnownKey(bob, Trust.COMPARED),))
 
     later = Pair(version=version)
-    account = Account(identity("alice"), speaking(version), instance_tag=TAGS["alice"], clock=later.clock)
+    account = Account(
+        identity("alice"), speaking(version), name="alice", instance_tag=TAGS["alice"], clock=later.clock
+    )
     later.accounts["alice"], later.talks["alice"] = account, account.conversation("bob", memory)
     assert later.alice.memory == memory
     later.start("alice")
@@ -154,7 +192,7 @@ def test_a_memory_counts_only_when_the_conversation_is_made() -> None:
     assert talk.memory.versions == {3}
 
 
-@pytest.mark.parametrize("version", [1, 4, 99])
+@pytest.mark.parametrize("version", [1, 5, 99])
 def test_a_remembered_policy_of_unknown_versions_is_refused(version: int) -> None:
     account = Account(identity("alice"))
     with pytest.raises(UsageError, match="versions"):

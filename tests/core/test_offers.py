@@ -30,7 +30,7 @@ from otrcore.policy import ALWAYS, DEFAULT, MANUAL, NEVER, OPPORTUNISTIC, PRESET
 from otrcore.wire.text import TAG_BASE, TAG_GROUPS, Tagged, classify, with_tag
 from tests.pair import Pair, speaking
 
-TAG = TAG_BASE + TAG_GROUPS[3]
+TAG = TAG_BASE + TAG_GROUPS[3] + TAG_GROUPS[4]
 ONLY_OFFERS = replace(OPPORTUNISTIC, start_on_tag=False)
 BOTH = replace(OPPORTUNISTIC, versions=frozenset({2, 3}))
 
@@ -88,7 +88,7 @@ def test_what_the_presets_are() -> None:
         "always": ALWAYS,
     }
     assert [preset for preset in PRESETS.values() if preset.require_encryption] == [ALWAYS]
-    assert [preset.versions for preset in PRESETS.values()] == [frozenset()] + [frozenset({3})] * 4
+    assert [preset.versions for preset in PRESETS.values()] == [frozenset()] + [frozenset({3, 4})] * 4
     starting = [DEFAULT, OPPORTUNISTIC, ALWAYS]
     assert [preset for preset in PRESETS.values() if preset.start_on_tag] == starting
     assert [preset for preset in PRESETS.values() if preset.start_on_error] == starting
@@ -174,13 +174,13 @@ def test_a_text_of_blanks_offers_nothing() -> None:
 def test_a_line_without_room_offers_nothing() -> None:
     pair = Pair(policies=(OPPORTUNISTIC, MANUAL), line_limit=150)
     full = "x " * 64
-    assert len(with_tag(full, {3})) == 128 + 24 > 150
+    assert len(with_tag(full, {3, 4})) == 128 + 32 > 150
     assert typed(pair.alice, full) == full
     assert offer_of(pair) is Offer.NONE
     wide = "\u00e9 " + "\u00e9" * 62
-    assert len(with_tag(wide, {3})) < 150 < len(with_tag(wide, {3}).encode())
+    assert len(with_tag(wide, {3, 4})) < 150 < len(with_tag(wide, {3, 4}).encode())
     assert typed(pair.alice, wide) == wide
-    assert TAG in typed(pair.alice, full[:-2])
+    assert TAG in typed(pair.alice, full[:-10])
     assert offer_of(pair) is Offer.SENT
 
 

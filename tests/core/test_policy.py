@@ -117,7 +117,7 @@ def test_the_best_common_version(offered: set[int], best: int | None) -> None:
 
 def test_the_query_offers_what_the_policy_allows() -> None:
     assert Policy(frozenset({3, 2})).query == "?OTRv23?"
-    assert MANUAL.query == DEFAULT.query == "?OTRv3?"
+    assert MANUAL.query == DEFAULT.query == "?OTRv34?"
 
 
 @pytest.mark.parametrize("query", ["?OTRv?", "?OTRvx?"])

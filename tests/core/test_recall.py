@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from otrcore import HandshakeFailed, MessageState, NotSent, SessionEnded, SessionOpened, UsageError
+from otrcore import (
+    HandshakeFailed,
+    MessageState,
+    NotSent,
+    SessionEnd,
+    SessionEnded,
+    SessionOpened,
+    UsageError,
+)
 from otrcore.account import Account
 from otrcore.conversation import Conversation
 from otrcore.events import Event, HandshakeEnd, MemoryChanged, Received, SmpSucceeded
@@ -89,8 +97,8 @@ def test_a_policy_that_forbids_what_runs_ends_it(policy: Policy) -> None:
     pair = secured()
     pair.do("alice", pair.alice.recall(replace(pair.alice.memory, policy=policy)))
     pair.settle()
-    assert pair.of_kind("alice", SessionEnded) == [SessionEnded(by_peer=False)]
-    assert pair.of_kind("bob", SessionEnded) == [SessionEnded(by_peer=True)]
+    assert pair.of_kind("alice", SessionEnded) == [SessionEnded(SessionEnd.HERE)]
+    assert pair.of_kind("bob", SessionEnded) == [SessionEnded(SessionEnd.PEER)]
     assert pair.alice.state is MessageState.PLAINTEXT
     assert pair.alice.policy == policy
 
@@ -184,7 +192,7 @@ def test_a_policy_of_the_account_holds_where_there_is_no_own_one() -> None:
     own = account.conversation("own", PeerMemory(policy=MANUAL))
     idle = account.conversation("idle")
     followed = {talk.peer: events for talk, events in renewed(account, account.identity, NEVER)}
-    assert SessionEnded(by_peer=False) in followed["bob"]
+    assert SessionEnded(SessionEnd.HERE) in followed["bob"]
     assert followed["own"] == followed["idle"] == []
     assert (pair.alice.policy, own.policy, idle.policy) == (NEVER, MANUAL, NEVER)
     assert account.conversation("made later").policy == NEVER
@@ -195,7 +203,7 @@ def test_a_session_under_an_own_policy_goes_on() -> None:
     pair.alice.set_policy(MANUAL)
     assert [events for _, events in renewed(pair.accounts["alice"], identity("alice"), NEVER)] == [[]]
     pair.agreed()
-    assert pair.alice.recall(replace(pair.alice.memory, policy=None))[-1] == SessionEnded(by_peer=False)
+    assert pair.alice.recall(replace(pair.alice.memory, policy=None))[-1] == SessionEnded(SessionEnd.HERE)
 
 
 def test_an_account_refuses_a_policy_that_nobody_can_follow_as_a_whole() -> None:

@@ -17,6 +17,7 @@ from otrcore import (
     Queued,
     Received,
     Rejected,
+    SessionEnd,
     SessionEnded,
     SessionOpened,
     Transmit,
@@ -312,7 +313,7 @@ def test_end_cancels_a_refresh_and_ends_the_session() -> None:
     cancelled, transmit, ended = pair.alice.end()
     assert cancelled == HandshakeFailed(HandshakeEnd.CANCELLED)
     assert isinstance(transmit, Transmit)
-    assert ended == SessionEnded(by_peer=False)
+    assert ended == SessionEnded(SessionEnd.HERE)
 
 
 def test_end_where_there_is_nothing_to_end() -> None:
@@ -349,7 +350,7 @@ def test_the_peer_is_gone_from_the_network() -> None:
     """Nothing is told to it, and nothing goes out plain to whoever takes its name."""
     pair = Pair()
     pair.secure()
-    assert pair.alice.lose() == [SessionEnded(by_peer=True)]
+    assert pair.alice.lose() == [SessionEnded(SessionEnd.PEER)]
     assert pair.alice.state is MessageState.FINISHED
     assert pair.alice.send("text") == [NotSent("text", HeldBack.FINISHED)]
     assert pair.alice.lose() == []

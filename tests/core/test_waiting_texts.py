@@ -32,7 +32,7 @@ from otrcore.policy import ALWAYS, MANUAL, NEVER
 from otrcore.session import MAX_TEXT_BYTES
 from tests.pair import TAGS, Pair, Side, identity, speaking
 
-IN_VERSIONS = pytest.mark.parametrize("version", [2, 3])
+IN_VERSIONS = pytest.mark.parametrize("version", [2, 3, 4])
 ERROR = "?OTR Error: your message could not be read"
 
 
@@ -60,7 +60,7 @@ def given_back(*texts: str) -> list[Event]:
 def swap_bob(pair: Pair, name: str = "another bob") -> None:
     """Put somebody else, with a key of another name, in Bob's place."""
     policy = pair.accounts["bob"].policy
-    account = Account(identity(name), policy, instance_tag=TAGS["bob"], clock=pair.clock)
+    account = Account(identity(name), policy, name="bob", instance_tag=TAGS["bob"], clock=pair.clock)
     pair.accounts["bob"], pair.talks["bob"] = account, account.conversation("alice")
     pair.on_the_way["bob"].clear()
     pair.on_the_way["alice"].clear()
@@ -270,7 +270,7 @@ def test_somebody_else_answers_for_a_verified_peer(version: int) -> None:
     assert heard(pair) == []
     opened = pair.of_kind("alice", SessionOpened)[-1]
     assert opened.trust is Trust.NONE
-    assert opened.changed_from == identity("bob").fingerprint
+    assert opened.changed_from == identity("bob").fingerprint_in(version)
     assert pair.of_kind("alice", Held) == [Held(("secret one", "secret two"))]
     assert held(pair) == ("secret one", "secret two")
     pair.wait(300)
@@ -374,7 +374,7 @@ def test_an_unverified_peer_with_a_new_key_gets_what_waits_and_the_change_is_tol
     pair.say("alice", "hello")
     assert heard(pair) == ["hello"]
     (opened,) = pair.of_kind("alice", SessionOpened)
-    assert opened.changed_from == identity("bob").fingerprint
+    assert opened.changed_from == identity("bob").fingerprint_4
 
 
 def test_a_verified_key_that_is_only_remembered_counts() -> None:

@@ -17,6 +17,7 @@ from tests.engine.room import Room
 
 V3 = b"\x00\x03\x03" + (0x100).to_bytes(4, "big") + (0x200).to_bytes(4, "big")
 V2 = b"\x00\x02\x03"
+V4 = b"\x00\x04" + V3[2:]
 
 
 def put_together(lines: tuple[str, ...]) -> list[str]:
@@ -33,7 +34,7 @@ def put_together(lines: tuple[str, ...]) -> list[str]:
 @settings(max_examples=50)
 @given(
     messages=some.lists(
-        some.tuples(some.sampled_from([V2, V3]), some.binary(max_size=2000)), min_size=1, max_size=3
+        some.tuples(some.sampled_from([V2, V3, V4]), some.binary(max_size=2000)), min_size=1, max_size=3
     ),
     before=some.integers(SMALLEST_LINE_LIMIT, 500),
     limit=some.integers(SMALLEST_LINE_LIMIT, 500),
@@ -45,7 +46,7 @@ def test_pieces_become_smaller_pieces_of_the_same(
     lines = [
         piece
         for (start, _), line in zip(messages, whole, strict=True)
-        for piece in cut(line, before, parse_header(start + bytes(100)))
+        for piece in cut(line, before, parse_header(start + bytes(100)), 0x5EED)
     ]
     anew = recut(lines, limit)
     assert all(len(line) <= limit for line in anew)

@@ -141,13 +141,13 @@ class Doubled:
 def agreed(ours: Ours, theirs: LibotrPeer, *, version: int | None = None) -> str:
     """Be sure that both are in one and the same session and know each other; returns its ssid in hex.
 
-    `version` is the one that they should have chosen, by default the best of ours.
+    `version` is the one that they should have chosen, by default the best of ours that libotr has.
     """
     our_view, their_view = ours.session, theirs.session
     assert our_view is not None
     assert their_view is not None
     assert our_view.ssid.hex() == their_view["ssid"]
-    version = version or max(ours.policy.versions)
+    version = version or max(ours.policy.versions & {2, 3})
     assert (our_view.version, their_view["version"]) == (version, version)
     if version == 2:
         assert our_view.their_instance_tag == their_view["their_instance"] == 0

@@ -15,6 +15,7 @@ from otrcore.events import (
     Received,
     Rejected,
     Resent,
+    SessionEnd,
     SessionEnded,
     SmpAborted,
     SmpAsked,
@@ -372,7 +373,9 @@ def test_end_and_another_start(both: Combination, ender: str) -> None:
     ours, theirs = both.secured()
     (ours if ender == "ours" else theirs).end()
     exchange(ours, theirs)
-    assert ours.events(SessionEnded) == [SessionEnded(by_peer=ender == "theirs")]
+    assert ours.events(SessionEnded) == [
+        SessionEnded(SessionEnd.PEER if ender == "theirs" else SessionEnd.HERE)
+    ]
     assert ours.state is (MessageState.PLAINTEXT if ender == "ours" else MessageState.FINISHED)
     assert ("finished" in {context["msgstate"] for context in theirs.status()}) is (ender == "ours")
     both.start(ours, theirs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otrcore.errors import Reason
-from otrcore.events import HeldBack, NotSent, Received, Rejected, SessionEnded
+from otrcore.events import HeldBack, NotSent, Received, Rejected, SessionEnd, SessionEnded
 from otrcore.model import MessageState, Protection
 from tests.interop.conftest import LibotrFactory
 from tests.interop.oracle import LibotrPeer, exchange
@@ -41,7 +41,7 @@ def test_we_end(pair: tuple[Ours, LibotrPeer], restarter: str) -> None:
     ours.end()
     exchange(ours, theirs)
     assert ours.state is MessageState.PLAINTEXT
-    assert ours.shown() == [SessionEnded(by_peer=False)]
+    assert ours.shown() == [SessionEnded(SessionEnd.HERE)]
     assert message_state(theirs) == "finished"
     assert [tlv["type"] for event in theirs.events("tlvs") for tlv in event["tlvs"]] == [1]
     restarts(ours, theirs, restarter)
@@ -54,7 +54,7 @@ def test_libotr_ends(pair: tuple[Ours, LibotrPeer], restarter: str) -> None:
     theirs.end()
     exchange(ours, theirs)
     assert ours.state is MessageState.FINISHED
-    assert ours.shown() == [SessionEnded(by_peer=True)]
+    assert ours.shown() == [SessionEnded(SessionEnd.PEER)]
     ours.send("into the void")
     assert ours.take() == []
     assert ours.shown() == [NotSent("into the void", HeldBack.FINISHED)]
@@ -87,7 +87,7 @@ def test_the_last_words_come_with_the_end(pair: tuple[Ours, LibotrPeer]) -> None
     ours, theirs = pair
     theirs.command("send", text="bye", tlvs=[{"type": 1}])
     exchange(ours, theirs)
-    assert ours.shown() == [Received("bye", Protection.ENCRYPTED), SessionEnded(by_peer=True)]
+    assert ours.shown() == [Received("bye", Protection.ENCRYPTED), SessionEnded(SessionEnd.PEER)]
 
 
 def test_both_end_at_once(pair: tuple[Ours, LibotrPeer]) -> None:
@@ -98,7 +98,7 @@ def test_both_end_at_once(pair: tuple[Ours, LibotrPeer]) -> None:
     exchange(ours, theirs)
     assert ours.state is MessageState.PLAINTEXT
     ended, rejected = ours.shown()
-    assert ended == SessionEnded(by_peer=False)
+    assert ended == SessionEnded(SessionEnd.HERE)
     assert rejected == Rejected(Reason.NO_SESSION, had_text=False)
 
 
@@ -107,7 +107,7 @@ def test_a_heartbeat_crosses_our_end(pair: tuple[Ours, LibotrPeer]) -> None:
     theirs.command("heartbeat")
     ours.end()
     exchange(ours, theirs)
-    assert ours.shown() == [SessionEnded(by_peer=False), Rejected(Reason.NO_SESSION, had_text=False)]
+    assert ours.shown() == [SessionEnded(SessionEnd.HERE), Rejected(Reason.NO_SESSION, had_text=False)]
 
 
 def test_a_text_crosses_our_end(pair: tuple[Ours, LibotrPeer]) -> None:
@@ -116,7 +116,7 @@ def test_a_text_crosses_our_end(pair: tuple[Ours, LibotrPeer]) -> None:
     theirs.send("too late")
     ours.end()
     exchange(ours, theirs)
-    assert ours.shown() == [SessionEnded(by_peer=False), Rejected(Reason.NO_SESSION, had_text=True)]
+    assert ours.shown() == [SessionEnded(SessionEnd.HERE), Rejected(Reason.NO_SESSION, had_text=True)]
     assert theirs.message_events() == ["log_heartbeat_rcvd"]
 
 
@@ -125,7 +125,7 @@ def test_a_text_crosses_the_end_of_libotr(pair: tuple[Ours, LibotrPeer]) -> None
     ours.send("too late")
     theirs.end()
     exchange(ours, theirs)
-    assert ours.shown() == [SessionEnded(by_peer=True)]
+    assert ours.shown() == [SessionEnded(SessionEnd.PEER)]
     assert theirs.message_events() == ["rcvdmsg_not_in_private"]
     assert theirs.texts() == []
 
@@ -165,7 +165,7 @@ def test_plain_text_after_the_end_of_libotr_is_marked(pair: tuple[Ours, LibotrPe
     theirs.send("plain")
     exchange(ours, theirs)
     assert ours.shown() == [
-        SessionEnded(by_peer=True),
+        SessionEnded(SessionEnd.PEER),
         Received("plain", Protection.UNEXPECTED_PLAIN),
     ]
 

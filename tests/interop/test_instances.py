@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from otrcore.errors import Reason
-from otrcore.events import Received, Rejected, SessionEnded, SessionOpened, SmpSucceeded
+from otrcore.events import Received, Rejected, SessionEnd, SessionEnded, SessionOpened, SmpSucceeded
 from otrcore.model import MessageState, Protection, SessionInfo
 from otrcore.policy import MANUAL
 from otrcore.v3.ake import INITIATOR_RETRIES, RESPONDER_RETRIES
@@ -203,7 +203,7 @@ def test_one_client_ends(clients: Clients) -> None:
     first, second = clients
     first.end()
     exchange(ours, name)
-    assert ours.events(SessionEnded) == [SessionEnded(by_peer=True)]
+    assert ours.events(SessionEnded) == [SessionEnded(SessionEnd.PEER)]
     assert ours.state is MessageState.ENCRYPTED
     assert ours.talk.sessions == (session_with(ours, second),)
     for client in clients:
@@ -220,7 +220,7 @@ def test_we_end_with_all(clients: Clients) -> None:
     ours.end()
     exchange(ours, name)
     assert ours.state is MessageState.PLAINTEXT
-    assert ours.shown() == [SessionEnded(by_peer=False)]
+    assert ours.shown() == [SessionEnded(SessionEnd.HERE)]
     for client in clients:
         assert "finished" in {context["msgstate"] for context in client.status()}
         assert client.session is None

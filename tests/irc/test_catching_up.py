@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otrcore.events import HandshakeFailed, NotSent, Queued, SessionEnded, SessionOpened
+from otrcore.events import HandshakeFailed, NotSent, Queued, SessionEnd, SessionEnded, SessionOpened
 from otrcore.irc.actions import ShowNote, Verdict
 from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
@@ -240,8 +240,8 @@ def test_never_ends_what_runs_properly(secured: Network, alice: StoredUser, bob:
         else:
             store.policies.set(NETWORK, NEVER)
     alice.host.tick()
-    assert events(alice, SessionEnded) == [SessionEnded(by_peer=False)]
-    assert events(bob, SessionEnded) == [SessionEnded(by_peer=True)]
+    assert events(alice, SessionEnded) == [SessionEnded(SessionEnd.HERE)]
+    assert events(bob, SessionEnded) == [SessionEnded(SessionEnd.PEER)]
     assert alice.host.state("bob") is MessageState.PLAINTEXT
     assert bob.host.state("alice") is MessageState.FINISHED
     alice.command("bob", "start")

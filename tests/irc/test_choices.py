@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from otrcore.errors import StoreError
-from otrcore.events import Held, NoCommonVersion, Queued, SessionEnded, SessionOpened
+from otrcore.events import Held, NoCommonVersion, Queued, SessionEnd, SessionEnded, SessionOpened
 from otrcore.irc.actions import ShowNote, Verdict
 from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
@@ -294,7 +294,7 @@ def test_never_is_never(network: Network, alice: User, bob: User) -> None:
 
 def test_never_ends_what_runs(secured: Network, alice: User, bob: User) -> None:
     alice.command("bob", "policy never")
-    assert next(a.event for a in alice.shown if isinstance(a, ShowNote)) == SessionEnded(by_peer=False)
+    assert next(a.event for a in alice.shown if isinstance(a, ShowNote)) == SessionEnded(SessionEnd.HERE)
     assert bob.host.state("alice") is MessageState.FINISHED
     assert alice.say("bob", "plain")[0].verdict is Verdict.PASS
 

@@ -21,6 +21,7 @@ from otrcore.events import (
     NotSent,
     Queued,
     Rejected,
+    SessionEnd,
     SessionEnded,
     SessionOpened,
 )
@@ -105,7 +106,7 @@ def test_a_conversation_from_start_to_end(network: Network, alice: User, bob: Us
     alice.end("bob")
     assert [type(action.event) for action in alice.shown if isinstance(action, ShowNote)] == [SessionEnded]
     assert bob.host.state("alice") is MessageState.FINISHED
-    assert note(bob).event == SessionEnded(by_peer=True)
+    assert note(bob).event == SessionEnded(SessionEnd.PEER)
     bob.end("alice")
     assert bob.say("alice", "plain again")[0].verdict is Verdict.PASS
     assert alice.texts()[-1] == ("plain again", Protection.PLAIN)
@@ -829,7 +830,7 @@ def test_to_somebody_who_has_gone_nothing_is_sent_plain(secured: Network, alice:
     secured.users.remove(bob)
     alice.do(alice.host.gone("BOB", "Ping timeout"))
     assert any("Ping timeout" in line for line in alice.notes())
-    assert SessionEnded(by_peer=True) in [a.event for a in alice.shown if isinstance(a, ShowNote)]
+    assert SessionEnded(SessionEnd.PEER) in [a.event for a in alice.shown if isinstance(a, ShowNote)]
     assert secured.lines == [], "nobody is there to be told"
     stranger = secured.join("bob")
     alice.clear()
@@ -915,7 +916,7 @@ def test_shutdown_tells_everybody(network: Network, alice: User) -> None:
     alice.do(alice.host.shutdown())
     assert sorted(line.target for line in network.lines if not line.cut) == ["bob", "carol"]
     for other in others[:2]:
-        assert note(other).event == SessionEnded(by_peer=True)
+        assert note(other).event == SessionEnded(SessionEnd.PEER)
         assert other.host.state("alice") is MessageState.FINISHED
     assert others[2].shown == []
 

@@ -36,7 +36,7 @@ from otrcore.irc.names import Payload, classify
 from otrcore.irc.turns import MAX_WAITING, Turns
 from otrcore.memory import STRANGER, PeerMemory
 from otrcore.model import MessageState, Protection
-from otrcore.relation import Relation
+from otrcore.relation import Relation, Speaker
 from otrcore.wire.fragment import Fragment, Reassembler
 from otrcore.wire.header import MessageType, parse_header
 from otrcore.wire.text import Encoded
@@ -60,8 +60,9 @@ class SeededAccount(Account):
             made: dict[str, int] = self.__dict__.setdefault("made", {})
             made[person] = made.get(person, 0) + 1
             random = seeded(f"{person}/{made[person]}")
-            relation = Relation(self.identity, self.instance_tag, self.policy, random, memory)
-            self._conversations[peer] = Watched(peer, relation, self._clock)
+            speaker = Speaker(self.name, self.instance_tag, random, time.time, b"")
+            relation = Relation(speaker, self.identity, self.policy, peer, memory)
+            self._conversations[peer] = Watched(relation, self._clock)
         return self._conversations[peer]
 
 

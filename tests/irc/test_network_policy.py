@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otrcore.errors import UsageError
-from otrcore.events import NotSent, Queued, SessionEnded
+from otrcore.events import NotSent, Queued, SessionEnd, SessionEnded
 from otrcore.irc.actions import ShowNote, Verdict
 from otrcore.irc.commands import OTR
 from otrcore.irc.host import IrcHost
@@ -128,7 +128,7 @@ def test_version_2_for_all(network: Network, alice: StoredUser) -> None:
     assert alice.host.network_policy.versions == {2, 3}, "that was said of the versions"
     assert alice.host.state("old") is MessageState.ENCRYPTED
     alice.command("bob", "policy network no-v2")
-    assert events(alice, SessionEnded) == [SessionEnded(by_peer=False)]
+    assert events(alice, SessionEnded) == [SessionEnded(SessionEnd.HERE)]
     assert old.host.state("alice") is MessageState.FINISHED
     alice.command("bob", "policy network never")
     alice.command("bob", "policy network v2")

@@ -30,6 +30,7 @@ from otrcore.events import (
     Received,
     Rejected,
     Resent,
+    SessionEnd,
     SessionEnded,
     SessionOpened,
     SmpAborted,
@@ -111,8 +112,8 @@ TELLING: list[tuple[Event, MessageState]] = [
         for refreshed, trust in product((True, False), Trust)
     ),
     (SessionOpened(INFO, False, Trust.NONE, OLDER), ENCRYPTED),
-    (SessionEnded(by_peer=True), FINISHED),
-    (SessionEnded(by_peer=False), PLAIN),
+    (SessionEnded(SessionEnd.PEER), FINISHED),
+    (SessionEnded(SessionEnd.HERE), PLAIN),
     (Downgraded(4, 3), PLAIN),
     *((NoCommonVersion(frozenset(offered)), PLAIN) for offered in ({1}, {2}, {1, 2}, {4}, {2, 4}, {4, 5})),
     (ExtraKey(KEY, 1, b"data", by_peer=True), ENCRYPTED),
@@ -190,8 +191,8 @@ def test_a_failed_start_tells_how_it_now_stands(end: HandshakeEnd) -> None:
 
 
 def test_an_end_tells_whether_text_goes_out() -> None:
-    assert "Nothing is sent until you choose" in said(SessionEnded(by_peer=True), FINISHED)
-    assert "What you type goes out unencrypted" in said(SessionEnded(by_peer=False), PLAIN)
+    assert "Nothing is sent until you choose" in said(SessionEnded(SessionEnd.PEER), FINISHED)
+    assert "What you type goes out unencrypted" in said(SessionEnded(SessionEnd.HERE), PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_what_is_said_of_the_next_text_is_so_under_every_policy(policy: object) 
     for event in (
         NotSent("x", HeldBack.NO_SESSION),
         HandshakeFailed(HandshakeEnd.NO_ANSWER),
-        SessionEnded(by_peer=False),
+        SessionEnded(SessionEnd.HERE),
     ):
         text = " ".join(explain(event, "bob", standing))
         assert ("What you type goes out unencrypted" in text) is not always

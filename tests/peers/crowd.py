@@ -15,6 +15,8 @@ from tests.pair import PATIENCE, AnEvent, Clock, identity, seeded, speaking
 
 ALICE = "alice"
 CLIENTS = ("bob", "bob on the phone")
+THEM = "them"
+"""What each side calls the other, and itself."""
 TAGS = {ALICE: 0x0A11CE00, CLIENTS[0]: 0x00000B0B, CLIENTS[1]: 0x00000B0C}
 
 
@@ -46,11 +48,12 @@ class Crowd:
             self.accounts[name] = Account(
                 identity(CLIENTS[0] if one_key and name != ALICE else name),
                 policies[at] if policies else policy or speaking(3),
+                name=THEM,
                 instance_tag=TAGS[name],
                 random=self.random(name),
                 clock=self.clock,
             )
-            self.talks[name] = self.accounts[name].conversation("them")
+            self.talks[name] = self.accounts[name].conversation(THEM)
             self.talks[name].line_limit = line_limit
 
     def random(self, name: str) -> Random:

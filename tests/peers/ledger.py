@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from otrcore.conversation import RESENT_MARK, Conversation
@@ -19,6 +20,8 @@ class Ledger:
         self.waiting: list[str] = []
         self.held: list[str] = []
         self.given_back: list[str] = []
+        self.said_before: list[str] = []
+        """Those among the held ones that have left once, and could not be read."""
         self.count = 0
         """Texts that were typed."""
 
@@ -65,6 +68,7 @@ class Ledger:
                     ]
                     self.encrypted += leaving
                     self.held += held
+                    self.said_before += [text for text in held if text not in self.waiting]
                     self.waiting.clear()
                 case NotSent(text=text, reason=HeldBack.NO_SESSION):
                     assert self.waiting.pop(0) == text
@@ -73,12 +77,23 @@ class Ledger:
         if self.waiting:
             assert talk.starting, "texts wait for nothing"
 
-    def check_heard(self, events: Sequence[Event]) -> None:
-        """What the other side has decrypted is a part of what left encrypted, in its order, each once."""
+    def check_heard(self, events: Sequence[Event], *, in_order: bool = True) -> None:
+        """What the other side has decrypted is a part of what left encrypted, in its order, each once.
+
+        In version 4, which takes what comes late, the order may be another.
+        """
+        heard = [
+            event.text
+            for event in events
+            if isinstance(event, Received) and event.protection is Protection.ENCRYPTED
+        ]
+        if not in_order:
+            extra = Counter(heard) - Counter(self.encrypted)
+            assert not extra, f"{sorted(extra)} are forged or repeated"
+            return
         left = iter(self.encrypted)
-        for event in events:
-            if isinstance(event, Received) and event.protection is Protection.ENCRYPTED:
-                assert event.text in left, f"{event.text!r} is forged, repeated, or out of order"
+        for text in heard:
+            assert text in left, f"{text!r} is forged, repeated, or out of order"
 
 
 def forbid(text: str, transmitted: Sequence[Transmit]) -> None:

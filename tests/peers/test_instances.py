@@ -15,6 +15,7 @@ from otrcore.events import (
     NotSent,
     Received,
     Rejected,
+    SessionEnd,
     SessionEnded,
     SessionOpened,
     SmpAborted,
@@ -444,12 +445,12 @@ def test_ending_ends_with_all() -> None:
     crowd = Crowd()
     crowd.secure()
     crowd.do(ALICE, crowd.alice.end())
-    assert crowd.of_kind(ALICE, SessionEnded) == [SessionEnded(by_peer=False)]
+    assert crowd.of_kind(ALICE, SessionEnded) == [SessionEnded(SessionEnd.HERE)]
     assert len(crowd.of_kind(ALICE, Transmit)) == 2
     crowd.settle()
     for client in CLIENTS:
         assert crowd.talks[client].state is MessageState.FINISHED
-        assert crowd.of_kind(client, SessionEnded) == [SessionEnded(by_peer=True)]
+        assert crowd.of_kind(client, SessionEnded) == [SessionEnded(SessionEnd.PEER)]
     assert crowd.alice.sessions == ()
     assert secrets_in(snapshot(crowd.alice)) == set()
     assert crowd.do(ALICE, crowd.alice.send("plain")) == [Transmit(("plain",), plain=True)]
@@ -470,7 +471,7 @@ def test_ending_stops_the_starts_with_all() -> None:
 def test_a_lost_peer_is_lost_with_all_clients() -> None:
     crowd = Crowd()
     crowd.secure()
-    assert crowd.do(ALICE, crowd.alice.lose()) == [SessionEnded(by_peer=True)]
+    assert crowd.do(ALICE, crowd.alice.lose()) == [SessionEnded(SessionEnd.PEER)]
     assert crowd.alice.state is MessageState.FINISHED
     assert crowd.alice.sessions == ()
     assert secrets_in(snapshot(crowd.alice)) == set()

@@ -9,7 +9,7 @@ import pytest
 
 from otrcore.crypto.modp import DhKeyPair
 from otrcore.errors import Reason
-from otrcore.events import Rejected, SessionEnded, SessionOpened, Transmit
+from otrcore.events import Rejected, SessionEnd, SessionEnded, SessionOpened, Transmit
 from otrcore.instances import MAX_SESSIONS, MAX_STARTING, QUIET
 from otrcore.model import MessageState, Protection, Trust
 from tests.pair import Pair, Side, speaking
@@ -40,7 +40,7 @@ def stamped(raw: bytes, tag: int) -> bytes:
     return reading.readdressed(raw, tag, reading.message(raw).tags[1])
 
 
-VALUES = 90
+VALUES = 96
 """Plain values that an instance may be remembered by, keys and messages among them."""
 
 
@@ -226,7 +226,7 @@ def test_ended_sessions_go_first() -> None:
     reply = subject.take_for_reply(ended.commit())
     gy = reading.message(reply).number(0)
     subject.take(ended.reveal(US, gy))
-    assert SessionEnded(by_peer=True) in subject.take(ended.data_message(US, gy, DISCONNECT))
+    assert SessionEnded(SessionEnd.PEER) in subject.take(ended.data_message(US, gy, DISCONNECT))
     for number in range(1, MAX_SESSIONS):
         subject.clock.advance(1.0)
         open_with(subject, 0x5000 + number, "stranger 0")

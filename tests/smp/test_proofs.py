@@ -11,17 +11,20 @@ from gmpy2 import mpz
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otrcore.crypto import ed448
+from otrcore.crypto.ed448 import Point
 from otrcore.crypto.modp import ORDER
 from otrcore.crypto.random import Random
 from otrcore.smp import machine, proof
 from otrcore.smp.group import Group
 from otrcore.smp.proof import CoordinatesProof, LogProof
 from otrcore.v3.smp import ModpGroup
+from otrcore.v4.smp import Ed448Group
 from tests.pair import Seeded, seeded
 from tests.smp import small_group, textbook
 from tests.smp.small_group import SmallGroup
 
-MODP, SMALL = ModpGroup(), SmallGroup()
+MODP, CURVE, SMALL = ModpGroup(), Ed448Group(), SmallGroup()
 PREFIXES = range(1, 9)
 
 
@@ -66,11 +69,12 @@ def claims(
 
 
 MODP_CLAIMS = claims(MODP, ORDER, seeded("claims"))
+CURVE_CLAIMS = claims(CURVE, ed448.ORDER, seeded("claims"))
 SMALL_CLAIMS = claims(SMALL, small_group.ORDER, seeded("claims"))
 CLAIMS = pytest.mark.parametrize(
     "claim",
-    [*MODP_CLAIMS, *SMALL_CLAIMS],
-    ids=[f"{claim.kind}, {name}" for name in ("1536 bits", "small") for claim in MODP_CLAIMS],
+    [*MODP_CLAIMS, *CURVE_CLAIMS, *SMALL_CLAIMS],
+    ids=[f"{claim.kind}, {name}" for name in ("1536 bits", "Ed448", "small") for claim in MODP_CLAIMS],
 )
 
 
@@ -116,7 +120,7 @@ def test_altered_values_and_bases_are_refused(claim: Claim) -> None:
             for other in (
                 claim.group.multiply(value, claim.group.generator),
                 claim.group.divide(claim.group.generator, value),
-                value + 1,
+                claim.group.multiply(value, value),
             ):
                 altered: Any = {name: (*honest[:place], other, *honest[place + 1 :])}
                 assert not replace(claim, **altered).holds, (name, place)
@@ -139,7 +143,11 @@ def test_a_proof_holds_for_its_place_in_the_run_only(made_for: int, checked_for:
         assert replace(claim, prefix=checked_for).holds is (made_for == checked_for)
 
 
-@pytest.mark.parametrize("claim", MODP_CLAIMS, ids=lambda claim: str(claim.kind))
+@pytest.mark.parametrize(
+    "claim",
+    [*MODP_CLAIMS, *CURVE_CLAIMS],
+    ids=[f"{claim.kind}, {name}" for name in ("1536 bits", "Ed448") for claim in MODP_CLAIMS],
+)
 @pytest.mark.parametrize("prefix", [0, *PREFIXES[1:], 255])
 def test_another_prefix_is_refused_in_the_real_group(claim: Claim, prefix: int) -> None:
     assert not replace(claim, prefix=prefix).holds
@@ -199,6 +207,17 @@ class Watched(ModpGroup):
         return super().product_of_powers(*factors)
 
 
+class WatchedCurve(Ed448Group):
+    """The same of version 4."""
+
+    def __init__(self) -> None:
+        self.public: set[int] = set()
+
+    def product_of_powers(self, *factors: tuple[Point, int]) -> Point:
+        self.public |= {scalar for _, scalar in factors}
+        return super().product_of_powers(*factors)
+
+
 def whole_run(asker: Group[Any], answerer: Group[Any], secrets: tuple[int, int]) -> tuple[list[bytes], bool]:
     """Run the four messages; return them, and what both found."""
     x, y = secrets
@@ -220,6 +239,18 @@ def test_no_secret_exponent_is_treated_as_a_public_one() -> None:
     assert asker.public | answerer.public <= crossed
 
 
+def test_no_secret_scalar_is_treated_as_a_public_one() -> None:
+    asker, answerer = WatchedCurve(), WatchedCurve()
+    messages, _ = whole_run(asker, answerer, (12345, 54321))
+    crossed = {
+        int.from_bytes(message[at : at + 57], "little")
+        for message in messages
+        for at in range(0, len(message), 57)
+    }
+    assert asker.public | answerer.public
+    assert asker.public | answerer.public <= crossed
+
+
 @given(st.integers(0, 2**256 - 1), st.integers(-2, 2), st.booleans())
 def test_equal_secrets_are_found_equal_and_no_others(secret: int, difference: int, far: bool) -> None:
     other = (secret + difference) if not far else secret ^ (1 << 200)
@@ -228,14 +259,19 @@ def test_equal_secrets_are_found_equal_and_no_others(secret: int, difference: in
 
 
 @pytest.mark.parametrize(
-    ("secrets", "equal"),
+    ("group", "secrets", "equal"),
     [
-        ((1, 1), True),
-        ((1, 2), False),
-        ((2**256 - 1, 2**256 - 1), True),
-        ((2**256 - 1, 2**256 - 2), False),
-        ((1, 2**255 + 1), False),
+        (MODP, (1, 1), True),
+        (MODP, (1, 2), False),
+        (MODP, (2**256 - 1, 2**256 - 1), True),
+        (MODP, (2**256 - 1, 2**256 - 2), False),
+        (MODP, (1, 2**255 + 1), False),
+        (CURVE, (0, 0), True),
+        (CURVE, (0, 1), False),
+        (CURVE, (ed448.ORDER - 1, ed448.ORDER - 1), True),
+        (CURVE, (ed448.ORDER - 1, ed448.ORDER - 2), False),
+        (CURVE, (1, ed448.ORDER - 1), False),
     ],
 )
-def test_the_ends_of_the_range_of_secrets(secrets: tuple[int, int], equal: bool) -> None:
-    assert whole_run(MODP, MODP, secrets)[1] is equal
+def test_the_ends_of_the_range_of_secrets(group: Group[Any], secrets: tuple[int, int], equal: bool) -> None:
+    assert whole_run(group, group, secrets)[1] is equal

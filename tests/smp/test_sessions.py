@@ -8,6 +8,7 @@ from otrcore.account import Account
 from otrcore.errors import UsageError
 from otrcore.events import (
     Event,
+    SessionEnd,
     SessionEnded,
     SessionOpened,
     SmpAborted,
@@ -200,9 +201,9 @@ def test_the_peer_ends(version: int, state: SmpState) -> None:
     pair.end(PEER)
     assert shown(pair.events(SUBJECT)) == [
         *([OVER] if SUBJECT in running else []),
-        SessionEnded(by_peer=True),
+        SessionEnded(SessionEnd.PEER),
     ]
-    assert shown(pair.events(PEER)) == [*([OVER] if PEER in running else []), SessionEnded(by_peer=False)]
+    assert shown(pair.events(PEER)) == [*([OVER] if PEER in running else []), SessionEnded(SessionEnd.HERE)]
     assert pair.talks[SUBJECT].smp_waiting is False
 
 
@@ -213,7 +214,7 @@ def test_we_end(version: int, state: SmpState) -> None:
     pair = at(state, version)
     running = state != "EXPECT1"
     events = pair.do(SUBJECT, pair.talks[SUBJECT].end())
-    assert shown(events) == [*([OVER] if running else []), SessionEnded(by_peer=False)]
+    assert shown(events) == [*([OVER] if running else []), SessionEnded(SessionEnd.HERE)]
     assert sent(pair) == [1]
     assert pair.talks[SUBJECT].smp_waiting is False
 
@@ -223,7 +224,7 @@ def test_we_end(version: int, state: SmpState) -> None:
 def test_the_peer_is_gone(version: int, state: SmpState) -> None:
     pair = at(state, version)
     events = pair.do(SUBJECT, pair.talks[SUBJECT].lose())
-    assert events == [*([OVER] if state != "EXPECT1" else []), SessionEnded(by_peer=True)]
+    assert events == [*([OVER] if state != "EXPECT1" else []), SessionEnded(SessionEnd.PEER)]
     assert pair.talks[SUBJECT].state is MessageState.FINISHED
     with pytest.raises(UsageError, match="start one first"):
         pair.talks[SUBJECT].smp_answer(WORDS)
@@ -248,13 +249,13 @@ def test_the_next_session_begins_at_the_beginning(ended_by: Side, state: SmpStat
 def test_what_stands_behind_a_disconnect_is_not_read() -> None:
     pair = encrypted()
     carried = record(1, textbook.message_1(21, 31, 41, 42))
-    assert put(pair, Tlv(1), carried) == [SessionEnded(by_peer=True)]
+    assert put(pair, Tlv(1), carried) == [SessionEnded(SessionEnd.PEER)]
 
 
 def test_what_stands_before_a_disconnect_is() -> None:
     pair = at("EXPECT2")
     pair.on_the_way[SUBJECT].clear()
-    assert put(pair, Tlv(6), Tlv(1)) == [SmpAborted(SmpEnd.PEER), SessionEnded(by_peer=True)]
+    assert put(pair, Tlv(6), Tlv(1)) == [SmpAborted(SmpEnd.PEER), SessionEnded(SessionEnd.PEER)]
 
 
 # ---- a man in between

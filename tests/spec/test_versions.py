@@ -153,7 +153,7 @@ def test_what_is_offered(versions: set[int], query: str) -> None:
 
 
 def test_version_1_is_not_for_us() -> None:
-    with pytest.raises(UsageError, match=r"\[2, 3\]"):
+    with pytest.raises(UsageError, match=r"\[2, 3, 4\]"):
         Account(identity("alice"), speaking(1, 3))
 
 

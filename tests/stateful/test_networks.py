@@ -10,14 +10,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from otrcore.model import MessageState, Trust
 from otrcore.policy import ALWAYS, DEFAULT, MANUAL, OPPORTUNISTIC, Policy
-from tests.peers.bad_network import TAG
+from tests.peers.bad_network import TAG, TAG_4
 from tests.peers.crowd import ALICE, CLIENTS
 from tests.stateful.world import World
 
 PC, PHONE = CLIENTS
 
 PRESETS = st.sampled_from([DEFAULT, DEFAULT, MANUAL, OPPORTUNISTIC, ALWAYS])
-VERSIONS = st.sampled_from([frozenset({3}), frozenset({3}), frozenset({2, 3}), frozenset({2})])
+VERSIONS = st.sampled_from([frozenset(drawn) for drawn in ({3}, {3, 4}, {4}, {2, 3}, {2}, {2, 3, 4})])
 INJECTED = st.sampled_from(
     [
         "?OTRv3?",
@@ -25,15 +25,20 @@ INJECTED = st.sampled_from(
         "?OTRv23?",
         "?OTR?v2?",
         "?OTRv4?",
+        "?OTRv34?",
         "?OTR Error: no",
+        "?OTR Error: ERROR_1: no",
         f"hello{TAG}",
+        f"hello{TAG_4}",
         "hello",
         "?OTR:AAMC.",
         "?OTR:AAIKAAAA",
+        "?OTR:AAQ3AAAA",
         "?OTR:===.",
         "?OTR!",
         "?OTR,1,2,?OTR:AAMD,",
         "?OTR|5000|b0b,1,3,?OTR:AAMD,",
+        "?OTR|7|5000|b0b,2,3,?OTR:AAQD,",
         "A" * 250,
         ".",
     ]
@@ -52,6 +57,8 @@ class Network(RuleBasedStateMachine):
     clients: tuple[str, ...] = (PC,)
 
     world: World
+    version: int | None
+    """The best that both sides allow."""
 
     @initialize(
         seed=st.integers(0, 7),
@@ -71,7 +78,7 @@ class Network(RuleBasedStateMachine):
         secured: bool,
     ) -> None:
         policies = [self.policy(*drawn, padding) for drawn in (alice, *(bob,) * len(self.clients))]
-        self.can_talk = bool(policies[0].versions & policies[1].versions)
+        self.version = policies[0].best_common(policies[1].versions)
         self.world = World(policies=policies, clients=self.clients, seed=seed, line_limit=limit)
         if secured:
             self.world.start(ALICE)
@@ -216,7 +223,7 @@ class Network(RuleBasedStateMachine):
 
     @rule(to=ANY, line=INJECTED)
     def makes_up(self, to: int, line: str) -> None:
-        self.world.fair &= not line.startswith(("?OTR,", "?OTR|", "A", "?OTR:AAIK"))
+        self.world.fair &= not line.startswith(("?OTR,", "?OTR|", "A", "?OTR:AAIK", "?OTR:AAQ3"))
         self.world.hand(self.name(to), line)
 
     @rule(to=ANY, at=ANY, where=ANY)
@@ -258,7 +265,7 @@ class Network(RuleBasedStateMachine):
             world.check_even()
         world.start(ALICE)
         world.wait(REST)
-        if self.can_talk:
+        if self.version is not None:
             self.check_agreed()
             world.check_talk()
             world.check_texts()
@@ -272,10 +279,11 @@ class Network(RuleBasedStateMachine):
         world.check_nothing_is_left()
 
     def check_agreed(self) -> None:
-        """One start has brought Alice and every client into one session each."""
+        """One start has brought Alice and every client into one session each, in the best version of both."""
         for client in self.clients:
             info = self.world.talks[client].info
             assert info is not None
+            assert info.version == self.version
             assert (info.version, info.ssid) in [(i.version, i.ssid) for i in self.world.alice.sessions]
 
 
@@ -285,7 +293,7 @@ class TwoClients(Network):
     clients = CLIENTS
 
     def policy(self, preset: Policy, versions: frozenset[int], padding: int) -> Policy:
-        return replace(preset, versions=frozenset({3}), padding=padding)
+        return replace(preset, versions=(versions | {3}) - {2}, padding=padding)
 
 
 ci = settings(

@@ -32,6 +32,9 @@ from otrcore.store.tags import InstanceTags
 
 NOBODY = 65534
 
+INTO_IDENTITY = "INSERT INTO identity (network, fingerprint, dsa_private_key, created) VALUES"
+"""What makes a row as from before version 4."""
+
 
 class Process:
     """A child that runs one of the commands below."""
@@ -185,11 +188,12 @@ def _say(text: object) -> None:
 
 
 def _make_key(folder: Path, network: str) -> None:
-    """Make, or find, the identity; first wait for all others to be as far."""
+    """Make, find, or complete the identity; first wait for all others to be as far."""
     identities = Identities(Database(folder))
     _say("ready")
     sys.stdin.readline()
-    _say(identities.for_network(network).fingerprint)
+    identity = identities.for_network(network)
+    _say(f"{identity.fingerprint} {identity.fingerprint_4}")
 
 
 def _claim(folder: Path, network: str) -> None:
@@ -279,7 +283,7 @@ def _half_write(folder: Path, _network: str) -> None:
         connection.execute("UPDATE identity SET dsa_private_key = zeroblob(2000)")
         for number in range(200):
             row = (f"half-{number}", b"x" * 2000)
-            connection.execute("INSERT INTO identity VALUES (?, x'', ?, '')", row)
+            connection.execute(f"{INTO_IDENTITY} (?, x'', ?, '')", row)
         _say("half")
         sys.stdin.readline()
 

@@ -28,13 +28,14 @@ from otrcore.store.contacts import (
     fold_nick,
 )
 from otrcore.store.database import FILE_NAME, Database
-from tests.store.keys import fingerprint
+from tests.store.keys import fingerprint, fingerprint_4
 from tests.store.processes import Process
 from tests.store.sentences import sentence
 
 NET = "libera.chat"
 OTHER_NET = "oftc"
 ONE, TWO, THREE = map(fingerprint, (1, 2, 3))
+ONE_4 = fingerprint_4(1)
 NICKS = ("bob", "bob_", "carol")
 
 
@@ -591,6 +592,54 @@ def test_odd_nicks_are_told_apart(contacts: Contacts) -> None:
     ]
 
 
+# ---- keys for version 4
+
+
+def test_the_keys_of_one_person_are_trusted_apart(folder: Path, contacts: Contacts) -> None:
+    contacts.learn(NET, "bob", STRANGER, STRANGER.met(ONE, 3).met(ONE_4, 4))
+    contacts.judge(NET, "bob", ONE, Trust.SMP)
+    assert keys(contacts, "bob") == {ONE: Trust.SMP, ONE_4: Trust.NONE}
+    assert one(contacts, "bob").memory.trust(ONE_4) is Trust.NONE
+    contacts.judge(NET, "bob", ONE_4, Trust.COMPARED)
+    contacts.judge(NET, "bob", ONE, Trust.NONE)
+    assert keys(opened(folder), "bob") == {ONE: Trust.NONE, ONE_4: Trust.COMPARED}
+    assert told(contacts, "bob") == [
+        (ONE, MET),
+        (ONE_4, MET),
+        (ONE, Trust.SMP.value),
+        (ONE_4, Trust.COMPARED.value),
+        (ONE, DISTRUSTED),
+    ]
+
+
+def test_the_versions_that_were_spoken_are_known_again(folder: Path, contacts: Contacts) -> None:
+    before = STRANGER.met(ONE, 3)
+    contacts.learn(NET, "bob", STRANGER, before)
+    contacts.learn(NET, "bob", before, before.met(ONE_4, 4))
+    assert one(opened(folder), "bob").versions == {3, 4}
+    with closing(sqlite3.connect(folder / FILE_NAME)) as connection:
+        assert connection.execute("SELECT versions FROM contact").fetchall() == [("34",)]
+
+
+def test_a_conversation_learns_that_only_the_key_it_had_is_verified(contacts: Contacts) -> None:
+    before = STRANGER.met(ONE, 3).met(ONE_4, 4)
+    contacts.learn(NET, "bob", STRANGER, before)
+    contacts.learn(NET, "bob", before, before.judging(ONE_4, Trust.SMP))
+    assert keys(contacts, "bob") == {ONE: Trust.NONE, ONE_4: Trust.SMP}
+
+
+def test_keys_for_version_4_are_imported_and_forgotten_like_any_other(contacts: Contacts) -> None:
+    assert contacts.add(NET, "bob", ONE_4, Trust.COMPARED, "a test")
+    assert not contacts.add(NET, "bob", ONE_4, Trust.NONE, "a test")
+    contacts.met(NET, "bob", ONE)
+    assert keys(contacts, "bob") == {ONE_4: Trust.COMPARED, ONE: Trust.NONE}
+    contacts.forget(NET, "bob", ONE_4)
+    assert keys(contacts, "bob") == {ONE: Trust.NONE}
+    assert told(contacts, "bob") == [(ONE, MET)]
+    with pytest.raises(StoreError):
+        contacts.judge(NET, "bob", ONE_4, Trust.SMP)
+
+
 # ---- damage and hindrance
 
 
@@ -600,6 +649,8 @@ def test_odd_nicks_are_told_apart(contacts: Contacts) -> None:
         ("UPDATE contact_key SET trust = 'compared '", Trust.NONE),
         ("UPDATE contact_key SET trust = ''", Trust.NONE),
         ("UPDATE contact_key SET fingerprint = x'00'", None),
+        ("UPDATE contact_key SET fingerprint = zeroblob(55)", None),
+        ("UPDATE contact_key SET fingerprint = zeroblob(57)", None),
         ("UPDATE history SET fingerprint = x'00'", Trust.SMP),
         ("UPDATE contact SET versions = '3a³ -'", Trust.SMP),
     ],

@@ -15,11 +15,13 @@ from otrcore.model import Trust
 from otrcore.policy import ALWAYS, MANUAL
 from otrcore.store.database import FILE_NAME
 from otrcore.store.folder import private_folder
+from otrcore.store.profiles import MAX_BYTES
 from otrcore.store.store import Store
-from tests.store.keys import fingerprint, private
+from tests.store.keys import fingerprint, fingerprint_4, private
 from tests.store.sentences import sentence
 
 NET, OTHER_NET = "libera.chat", "oftc"
+TAG, PROFILE = 0x1234, b"profile" * 40
 EVERY = 31
 """Each so manieth byte is damaged; nothing but the time keeps this from being 1."""
 
@@ -37,10 +39,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         store.identities.put("third", private(3), replace=True)
         store.policies.set(OTHER_NET, MANUAL)
         store.settings.set("hexchat", "log", "on")
+        store.profiles.save(NET, TAG, PROFILE)
         for nick in ("bob", "carol"):
             for number, trust in enumerate(Trust):
-                store.contacts.met(NET, nick, fingerprint(number))
-                store.contacts.judge(NET, nick, fingerprint(number), trust)
+                for mark in (fingerprint(number), fingerprint_4(number)):
+                    store.contacts.met(NET, nick, mark)
+                    store.contacts.judge(NET, nick, mark, trust)
             store.contacts.set_policy(NET, nick, ALWAYS)
     return (folder / FILE_NAME).read_bytes()
 
@@ -61,14 +65,17 @@ def read_all(store: Store) -> None:
     store.networks.placed(NET, "irc.evil.test")
     store.networks.of_host("irc.oftc")
     store.tags.rows()
+    assert len(store.profiles.load(NET, TAG) or PROFILE) <= MAX_BYTES
     assert all(isinstance(value, str) for value in store.settings.all("hexchat").values())
 
 
 def read_keys(store: Store) -> None:
+    marks = {row.fingerprint_4 for row in store.identities.rows()}
     for number, network in enumerate((NET, OTHER_NET)):
         found = store.identities.find(network)
         if found is not None:
             assert found.fingerprint == Identity(private(number)).fingerprint, "never another key"
+            assert found.fingerprint_4 in marks, "nor for version 4"
 
 
 def write(store: Store) -> None:
@@ -78,6 +85,7 @@ def write(store: Store) -> None:
         store.contacts.judge(NET, "carol", fingerprint(1), Trust.NONE)
         store.policies.set(NET, ALWAYS)
         store.settings.set("hexchat", "log", "off")
+        store.profiles.save(NET, TAG, PROFILE)
         store.networks.place("another", "irc.another.test")
         store.networks.join(NET, "tunnel.example")
         store.tags.claim(OTHER_NET)

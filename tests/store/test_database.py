@@ -22,14 +22,14 @@ from otrcore.store.identities import Identities
 from otrcore.store.schema import MIGRATIONS
 from otrcore.store.tags import InstanceTags
 from tests.store.keys import private
-from tests.store.processes import NOBODY, Process, as_nobody, in_child
+from tests.store.processes import INTO_IDENTITY, NOBODY, Process, as_nobody, in_child
 from tests.store.sentences import sentence
 from tests.support import require
 
 
 def put(database: Database, network: str) -> None:
     with database.transaction() as connection:
-        connection.execute("INSERT INTO identity VALUES (?, x'', x'00', '')", (network,))
+        connection.execute(f"{INTO_IDENTITY} (?, x'', x'00', '')", (network,))
 
 
 def networks(database: Database) -> list[str]:
@@ -52,12 +52,12 @@ def test_what_is_kept_is_there_after_opening_again(folder: Path) -> None:
 def test_a_transaction_is_kept_whole_or_not_at_all(database: Database) -> None:
     put(database, "one")
     with pytest.raises(ZeroDivisionError), database.transaction() as connection:
-        connection.execute("INSERT INTO identity VALUES ('two', x'', x'00', '')")
+        connection.execute(f"{INTO_IDENTITY} ('two', x'', x'00', '')")
         raise ZeroDivisionError
     assert networks(database) == ["one"]
     with pytest.raises(StoreError), database.transaction() as connection:
-        connection.execute("INSERT INTO identity VALUES ('two', x'', x'00', '')")
-        connection.execute("INSERT INTO identity VALUES ('one', x'', x'00', '')")
+        connection.execute(f"{INTO_IDENTITY} ('two', x'', x'00', '')")
+        connection.execute(f"{INTO_IDENTITY} ('one', x'', x'00', '')")
     assert networks(database) == ["one"]
     put(database, "two")
     assert networks(database) == ["one", "two"]
@@ -66,7 +66,7 @@ def test_a_transaction_is_kept_whole_or_not_at_all(database: Database) -> None:
 def test_deleted_keys_leave_no_trace(folder: Path, database: Database) -> None:
     canary = os.urandom(32)
     with database.transaction() as connection:
-        connection.execute("INSERT INTO identity VALUES ('one', x'', ?, '')", (canary,))
+        connection.execute(f"{INTO_IDENTITY} ('one', x'', ?, '')", (canary,))
     assert canary in (folder / FILE_NAME).read_bytes()
     with database.transaction() as connection:
         connection.execute("DELETE FROM identity")
@@ -116,7 +116,7 @@ def test_a_damaged_file_is_told(folder: Path) -> None:
     for number in range(50):
         with database.transaction() as connection:
             row = (f"net{number}", b"k" * 500)
-            connection.execute("INSERT INTO identity VALUES (?, x'', ?, '')", row)
+            connection.execute(f"{INTO_IDENTITY} (?, x'', ?, '')", row)
     database.close()
     path = folder / FILE_NAME
     size = path.stat().st_size
@@ -212,7 +212,7 @@ def test_a_full_disk_is_told(database: Database) -> None:
         # As many pages as there are: SQLite then says what it says of a full disk.
         connection.execute("PRAGMA max_page_count = 1")
         for number in range(100):
-            connection.execute("INSERT INTO identity VALUES (?, x'', zeroblob(4000), '')", (str(number),))
+            connection.execute(f"{INTO_IDENTITY} (?, x'', zeroblob(4000), '')", (str(number),))
     assert "no room left" in sentence(caught.value)
     with database.transaction() as connection:
         connection.execute("PRAGMA max_page_count = 1000")
@@ -283,7 +283,7 @@ def test_nothing_is_kept_once_the_disk_was_full_whoever_goes_on(database: Databa
         with pytest.raises(StoreUnavailable) as caught, database.transaction() as connection:
             put(database, "lost")
             connection.execute("PRAGMA max_page_count = 1")
-            fill = "INSERT INTO identity VALUES (?, x'', zeroblob(4000), '')"
+            fill = f"{INTO_IDENTITY} (?, x'', zeroblob(4000), '')"
             with pytest.raises(sqlite3.OperationalError):
                 for number in range(200):
                     connection.execute(fill, (f"{number}",))

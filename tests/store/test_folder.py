@@ -18,7 +18,7 @@ from otrcore.store.database import FILE_NAME, Database
 from otrcore.store.folder import default_folder, private_file, private_folder
 from otrcore.store.identities import Identities
 from otrcore.store.tags import LOCKS_FOLDER, InstanceTags
-from tests.store.processes import NOBODY, as_nobody
+from tests.store.processes import INTO_IDENTITY, NOBODY, as_nobody
 from tests.store.sentences import sentence
 
 UMASKS = [0, 0o022, 0o077]
@@ -78,7 +78,7 @@ def test_all_that_is_made_is_private(umask: int, tmp_path: Path, monkeypatch: py
     tags = InstanceTags(database)
     tags.claim("net")
     with database.transaction() as connection:
-        connection.execute("INSERT INTO identity VALUES ('x', x'', x'00', '')")
+        connection.execute(f"{INTO_IDENTITY} ('x', x'', x'00', '')")
         assert f"{FILE_NAME}-journal" in check_all(folder), "SQLite's own file has the same rights"
     assert check_all(folder) == {FILE_NAME, LOCKS_FOLDER}
     tags.close()

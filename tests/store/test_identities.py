@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from otrcore.crypto import dsa
+from otrcore.crypto import dsa, ed448
 from otrcore.errors import StoreError
 from otrcore.identity import Identity
 from otrcore.store.database import FILE_NAME, Database
@@ -42,6 +42,9 @@ def test_the_key_of_a_network_stays_the_same(folder: Path, identities: Identitie
     assert again.fingerprint == first.fingerprint
     signature = again.dsa.sign(b"message of the same key")
     assert dsa.verify(first.dsa.public, b"message of the same key", signature)
+    assert (again.fingerprint_4, again.forging_key) == (first.fingerprint_4, first.forging_key)
+    signature = again.ed448.sign(b"message of the same key")
+    assert ed448.verify(first.ed448.public.encoded, b"message of the same key", signature)
 
 
 def test_each_network_has_a_key_of_its_own(identities: Identities) -> None:
@@ -57,7 +60,8 @@ def test_processes_that_make_a_key_at_once_end_with_the_same(folder: Path) -> No
         for other in others:
             other.go_on()
         fingerprints = {other.said() for other in others}
-    assert fingerprints == {str(opened(folder).for_network("net").fingerprint)}
+    found = opened(folder).for_network("net")
+    assert fingerprints == {f"{found.fingerprint} {found.fingerprint_4}"}
 
 
 def test_the_slower_of_two_takes_the_key_of_the_faster(
@@ -141,6 +145,70 @@ def test_a_key_that_is_brought_back_mends_the_damaged_one(folder: Path, identiti
     assert found is not None
     assert found.dsa.to_der() == identity.dsa.to_der()
     assert [row.retired for row in other.rows()] == [None]
+    assert (found.fingerprint_4, found.forging_key) == (identity.fingerprint_4, identity.forging_key)
+
+
+LOW_ORDER = (1).to_bytes(57, "little")
+"""The identity element, y = 1 (RFC 8032, 5.2)."""
+
+
+@pytest.mark.parametrize("column", ["fingerprint_4", "ed448_private_key", "forging_key"])
+@pytest.mark.parametrize(
+    "damaged",
+    [None, b"", b"\0" * 57, b"\xff" * 57, LOW_ORDER, "cut", "longer", "turned", "another's"],
+    ids=["gone", "empty", "zeros", "ones", "identity", "cut", "longer", "turned", "another's"],
+)
+def test_a_damaged_key_for_version_4_is_told_and_not_replaced(
+    folder: Path, identities: Identities, column: str, damaged: bytes | str | None
+) -> None:
+    identities.put("net", private(1))
+    identities.put("other", private(2))
+
+    def stored(network: str) -> bytes:
+        with closing(sqlite3.connect(folder / FILE_NAME)) as connection:
+            ((blob,),) = connection.execute(f"SELECT {column} FROM identity WHERE network = ?", (network,))
+        assert isinstance(blob, bytes)
+        return blob
+
+    whole = stored("net")
+    made = {
+        "cut": whole[:-1],
+        "longer": whole + b"\0",
+        "turned": bytes([whole[0] ^ 4]) + whole[1:],
+        "another's": stored("other"),
+    }
+    content = made[damaged] if isinstance(damaged, str) else damaged
+    with closing(sqlite3.connect(folder / FILE_NAME)) as connection, connection:
+        connection.execute(f"UPDATE identity SET {column} = ? WHERE network = 'net'", (content,))
+    before = (folder / FILE_NAME).read_bytes()
+    for use in (opened(folder).for_network, opened(folder).find, opened(folder).check):
+        with pytest.raises(StoreError) as caught:
+            use("net")
+        assert "key for net is damaged" in sentence(caught.value)
+    assert (folder / FILE_NAME).read_bytes() == before
+    mended = opened(folder).put("net", private(1))
+    found = opened(folder).find("net")
+    assert found is not None
+    assert found.fingerprint_4 == mended.fingerprint_4
+    assert opened(folder).find("other") is not None
+
+
+def test_putting_the_same_key_again_keeps_those_for_version_4(folder: Path, identities: Identities) -> None:
+    first = identities.put("net", private(1))
+    for again in (identities, opened(folder)):
+        for replace in (False, True):
+            assert again.put("net", private(1), replace=replace).fingerprint_4 == first.fingerprint_4
+
+
+def test_nothing_of_an_identity_is_shown_but_what_is_public(identities: Identities) -> None:
+    identity = identities.generate("net")
+    seed = bytes(identity.ed448.to_bytes())
+    stored = identities._stored("net")
+    assert stored is not None
+    assert stored.ed448 == seed
+    for shown in (repr(stored), repr(identity), repr(identities.rows())):
+        assert seed.hex() not in shown
+        assert repr(seed)[2:-1] not in shown
 
 
 # ---- what the user does with them
@@ -172,7 +240,10 @@ def test_rotating_keeps_the_fingerprints_that_were(identities: Identities) -> No
     assert len({identity.fingerprint for identity in used}) == 4
     living, *retired = identities.rows()
     assert (living.fingerprint, living.retired) == (used[-1].fingerprint, None)
-    assert [row.fingerprint for row in retired] == [identity.fingerprint for identity in used[:-1]]
+    assert [(row.fingerprint, row.fingerprint_4) for row in retired] == [
+        (identity.fingerprint, identity.fingerprint_4) for identity in used[:-1]
+    ]
+    assert living.fingerprint_4 == used[-1].fingerprint_4
     for row in (living, *retired):
         for time in (row.created, row.retired or row.created):
             moment = datetime.fromisoformat(time)

@@ -16,12 +16,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from otrcore.crypto.dsa import DsaPrivateKey
+from otrcore.crypto.ed448 import SigningKey
 from otrcore.crypto.secret import Secret
 from otrcore.errors import StoreError, StoreUnavailable, UsageError
+from otrcore.identity import Identity
 from otrcore.store import sealing
 from otrcore.store.database import FILE_NAME
 from otrcore.store.identities import Identities
 from otrcore.store.store import Store
+from otrcore.wire.keys import fingerprint_4
 from tests.store.keys import private
 from tests.store.processes import Process, in_child
 from tests.store.sentences import sentence
@@ -64,12 +67,12 @@ def query(folder: Path, statement: str, *values: object) -> list[tuple[object, .
         return connection.execute(statement, values).fetchall()
 
 
-def secret_parts(key: DsaPrivateKey) -> tuple[bytes, bytes]:
-    """What must not be found anywhere: the key as it is kept, and its one secret number."""
-    der = key.to_der()
+def secret_parts(identity: Identity) -> tuple[bytes, bytes, bytes]:
+    """What must not be found anywhere: the DSA key as it is kept, its one secret number, the Ed448 seed."""
+    der = identity.dsa.to_der()
     private = load_der_private_key(der, None)
     assert isinstance(private, dsa.DSAPrivateKey)
-    return der, private.private_numbers().x.to_bytes(20, "big")
+    return der, private.private_numbers().x.to_bytes(20, "big"), bytes(identity.ed448.to_bytes())
 
 
 def files(folder: Path) -> bytes:
@@ -167,6 +170,11 @@ def test_it_is_what_it_is_said_to_be(folder: Path) -> None:
     ((stored,),) = query(folder, "SELECT dsa_private_key FROM identity")
     assert isinstance(stored, bytes)
     assert AESGCM(key).decrypt(stored[:12], stored[12:], b"net") == identity.dsa.to_der()
+    ((stored, point),) = query(folder, "SELECT ed448_private_key, forging_key FROM identity")
+    assert isinstance(stored, bytes)
+    assert point == identity.forging_key.encoded
+    purpose = b"otrcore: Ed448, " + point + b"net"
+    assert AESGCM(key).decrypt(stored[:12], stored[12:], purpose) == bytes(identity.ed448.to_bytes())
 
 
 # ---- what remains of them
@@ -174,8 +182,8 @@ def test_it_is_what_it_is_said_to_be(folder: Path) -> None:
 
 def test_no_private_key_is_left_in_the_file(folder: Path, cheap: None) -> None:
     with Store(folder) as store:
-        keys = [store.identities.generate(network).dsa for network in NETWORKS]
-        parts = [part for key in keys for part in secret_parts(key)]
+        made = [store.identities.generate(network) for network in NETWORKS]
+        parts = [part for identity in made for part in secret_parts(identity)]
         assert all(part in files(folder) for part in parts), "this is where they would be found"
         store.identities.seal(PASSPHRASE)
         assert not [part for part in parts if part in files(folder)]
@@ -197,11 +205,12 @@ def test_no_former_private_key_is_left_in_the_file(folder: Path, loss: str) -> N
         for number in range(20):  # so that there are pages to be freed
             store.identities.put(f"other{number}", private(number))
         former = store.identities.generate("net")
-        parts = secret_parts(former.dsa)
+        parts = secret_parts(former)
         assert all(part in files(folder) for part in parts)
         lose[loss](store.identities)
         assert not [part for part in parts if part in files(folder)]
-        assert former.fingerprint.digest in files(folder), "which key it was is remembered"
+        for mark in (former.fingerprint, former.fingerprint_4):
+            assert mark.digest in files(folder), "which key it was is remembered"
 
 
 def test_what_is_written_under_a_passphrase_is_never_in_the_file_before(locked: Path) -> None:
@@ -209,7 +218,7 @@ def test_what_is_written_under_a_passphrase_is_never_in_the_file_before(locked: 
         made = [store.identities.generate("new"), store.identities.rotate("oftc")]
         made.append(store.identities.put("given", DsaPrivateKey.generate()))
         for identity in made:
-            for part in secret_parts(identity.dsa):
+            for part in secret_parts(identity):
                 assert part not in files(locked)
 
 
@@ -218,8 +227,8 @@ def test_secrets_are_not_shown(locked: Path) -> None:
     texts: list[str] = []
     with Store(locked, Asked(PASSPHRASE, OTHER)) as store:
         identity = store.identities.for_network("oftc")
-        parts = [PASSPHRASE, OTHER, *(part.hex() for part in secret_parts(identity.dsa))]
-        parts += [repr(part)[2:-1] for part in secret_parts(identity.dsa)]
+        parts = [PASSPHRASE, OTHER, *(part.hex() for part in secret_parts(identity))]
+        parts += [repr(part)[2:-1] for part in secret_parts(identity)]
         opened = store.identities._opened
         assert opened is not None
         seal, secret = opened
@@ -366,6 +375,50 @@ def test_a_key_of_one_network_is_none_of_another(locked: Path) -> None:
             store.identities.for_network("libera.chat")
         assert "key for libera.chat is damaged" in sentence(caught.value)
         assert store.identities.find("oftc") is not None
+
+
+def test_keys_for_version_4_of_one_network_are_none_of_another(locked: Path) -> None:
+    query(
+        locked,
+        "UPDATE identity SET (ed448_private_key, forging_key, fingerprint_4) = (SELECT ed448_private_key, "
+        "forging_key, fingerprint_4 FROM identity WHERE network = 'oftc') WHERE network = 'libera.chat'",
+    )
+    with Store(locked, Asked(PASSPHRASE)) as store:
+        with pytest.raises(StoreError) as caught:
+            store.identities.for_network("libera.chat")
+        assert "key for libera.chat is damaged" in sentence(caught.value)
+
+
+def test_nobody_puts_in_a_forging_key_of_theirs(locked: Path) -> None:
+    """Who can write the file, and has the secret half, could pose to us as anybody."""
+    with Store(locked, Asked(PASSPHRASE)) as store:
+        ours = store.identities.for_network("oftc").ed448.public.encoded
+    theirs = SigningKey.generate().public.encoded
+    mark = fingerprint_4(ours, theirs).digest
+    query(
+        locked,
+        "UPDATE identity SET forging_key = ?, fingerprint_4 = ? WHERE network = 'oftc'",
+        theirs,
+        mark,
+    )
+    with Store(locked, Asked(PASSPHRASE)) as store:
+        with pytest.raises(StoreError) as caught:
+            store.identities.for_network("oftc")
+        assert "key for oftc is damaged" in sentence(caught.value)
+
+
+def test_both_fingerprints_stay_the_same_under_any_passphrase_and_none(folder: Path, cheap: None) -> None:
+    with Store(folder) as store:
+        first = store.identities.generate("net")
+        store.identities.seal(PASSPHRASE)
+    with Store(folder, Asked(PASSPHRASE)) as store:
+        store.identities.seal(OTHER)
+    with Store(folder, Asked(OTHER)) as store:
+        store.identities.unseal()
+    with Store(folder) as store:
+        found = store.identities.for_network("net")
+    assert (found.fingerprint, found.fingerprint_4) == (first.fingerprint, first.fingerprint_4)
+    assert found.ed448.to_bytes() == first.ed448.to_bytes()
 
 
 def test_a_damaged_key_keeps_the_others_as_they_are(folder: Path, cheap: None) -> None:

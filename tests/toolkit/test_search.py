@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from otrcore.toolkit import search as module
 from otrcore.toolkit.search import Damaged, Found, search
+from otrcore.wire import messages4
 from otrcore.wire.fragment import cut
 from otrcore.wire.header import Header
 from otrcore.wire.messages3 import DataMessage, DhKey, parse
 from otrcore.wire.text import TAG_BASE, TAG_GROUPS, ErrorText, Query, Tagged, encode
+from tests.wire import recorded4
 
 ALICE, BOB = 0x0A11CE00, 0x0B0B0000
 HEADER = Header(3, DataMessage.type, ALICE, BOB)
@@ -23,6 +25,16 @@ VERSION_2 = DataMessage(Header(2, DataMessage.type), 0, 1, 2, 9, 5, b"short", by
 OTHER = DhKey(Header(3, DhKey.type, BOB, ALICE), 2**1500 + 11)
 FRAGMENTS = cut(ENCODED, 100, HEADER)
 FRAGMENTS_2 = cut(ENCODED, 100, VERSION_2.header)
+
+HEADER_4 = Header(4, DataMessage.type, ALICE, BOB)
+MESSAGE_4 = messages4.DataMessage(
+    HEADER_4, 0, 1, 2, 3, bytes(57), None, b"not read by anybody" * 20, bytes(64), bytes(128)
+)
+ENCODED_4 = encode(MESSAGE_4.serialise())
+OTHER_4 = messages4.AuthI(Header(4, 0x37, ALICE, BOB), bytes(342))
+FRAGMENTS_4 = cut(ENCODED_4, 100, HEADER_4, 0xFFFFFFFF)
+OTHER_FRAGMENTS_4 = cut(encode(OTHER_4.serialise()), 100, OTHER_4.header, 7)
+MANY_4 = len(FRAGMENTS_4)
 
 
 def found(text: str) -> list[tuple[int, object]]:
@@ -76,10 +88,30 @@ FOUND: dict[str, tuple[str, list[tuple[int, object]]]] = {
         ),
         [(1, MESSAGE), (2, MESSAGE)],
     ),
+    "of version 4": (lines("", ENCODED_4), [(2, MESSAGE_4)]),
+    "fragments of version 4": (lines(*FRAGMENTS_4), [(1, MESSAGE_4)]),
+    "fragments of version 4, the wrong way round": (lines(*FRAGMENTS_4[::-1]), [(1, MESSAGE_4)]),
+    "fragments of version 4, each twice": (
+        lines(*(line for line in FRAGMENTS_4[1:] for _ in range(2)), FRAGMENTS_4[0]),
+        [(1, MESSAGE_4)],
+    ),
+    "fragments of two of version 4 by one, mixed": (
+        lines(
+            *(line for pair in zip(FRAGMENTS_4, OTHER_FRAGMENTS_4, strict=False) for line in pair),
+            *FRAGMENTS_4[len(OTHER_FRAGMENTS_4) :],
+        ),
+        [(2, OTHER_4), (1, MESSAGE_4)],
+    ),
+    "an identifier with other numbers": (
+        lines(FRAGMENTS_4[0], *cut(ENCODED_4, 150, HEADER_4, 0xFFFFFFFF)),
+        [(1, f"only 1 of its {MANY_4} fragments are there"), (2, MESSAGE_4)],
+    ),
     "query": ("<bob> ?OTRv23? what is that?", [(1, Query(frozenset({2, 3})))]),
     "query of version 1 too": ("?OTR?v2?", [(1, Query(frozenset({1, 2})))]),
     "old query": ("?OTR?", [(1, Query(frozenset({1})))]),
     "error": ("<bob> ?OTR Error: no session\nx", [(1, ErrorText("no session"))]),
+    "error with a code": ("<bob> ?OTR Error: ERROR_2: no", [(1, ErrorText("no", 2))]),
+    "query of version 4": ("?OTRv34?", [(1, Query(frozenset({3, 4})))]),
     "tag": (f"a\nb{TAG_BASE}{TAG_GROUPS[3]} c", [(2, Tagged("", frozenset({3})))]),
 }
 
@@ -95,6 +127,12 @@ DAMAGED: dict[str, tuple[str, list[tuple[int, object]]]] = {
     "nothing": ("?OTR:.", [(1, "the version is cut off")]),
     "bytes too many": (encode(MESSAGE.serialise() + b"x"), [(1, "1 bytes too many")]),
     "version 1": ("?OTR:AAEKAAAA.", [(1, "of OTR version 1, which this cannot read")]),
+    "version 4, of no type": ("?OTR:AAR3AAABAAAAAQA=.", [(1, "an unknown message type 0x77")]),
+    "version 4, cut off": (f"{ENCODED_4[:200]}.", [(1, "325 bytes are missing")]),
+    "a fragment of version 4 missing": (
+        lines("", FRAGMENTS_4[0], *FRAGMENTS_4[2:]),
+        [(2, f"only {MANY_4 - 1} of its {MANY_4} fragments are there")],
+    ),
     "version 9": ("?OTR:AAkDAAAAAAA=.", [(1, "of OTR version 9, which this cannot read")]),
     "unknown type": ("?OTR:AAN3AAAAAAAAAAAA.", [(1, "an unknown message type 0x77")]),
     "a fragment missing": (
@@ -156,6 +194,9 @@ def test_too_long_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(ENCODED) == found(lines(*FRAGMENTS)) == [(1, reason)]
     monkeypatch.setattr(module, "MAX_MESSAGE", len(ENCODED) - 2)
     assert all(isinstance(result, Damaged) for result in search(lines(*folded(ENCODED, 76))))
+    for length, expected in ((0, MESSAGE_4), (1, f"longer than {len(ENCODED_4) - 1} characters")):
+        monkeypatch.setattr(module, "MAX_MESSAGE", len(ENCODED_4) - length)
+        assert found(lines(*FRAGMENTS_4[::-1])) == [(1, expected)]
 
 
 def test_so_many_at_once_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,6 +218,8 @@ HOSTILE = {
     "folded without end": "A" * 76 + "\n",
     "first fragments": "?OTR,1,2,x,",
     "lonely fragments": "?OTR,2,2,x,",
+    "lonely fragments of version 4": "?OTR|1|100|200,2,2,x,",
+    "fragments of version 4 without end": "?OTR|1|100|200,2,9,x,",
     "cut fragments": "?OTR,1,2,x",
     "cut tags": "?OTR|aaaaaaaaaa",
     "blanks": " \t  \t\t\t\t \t \t \t  ",
@@ -200,6 +243,22 @@ def test_time_grows_with_the_length_only(name: str) -> None:
     assert min(seconds(SIZE) for _ in range(3)) < 12 * min(seconds(SIZE // 4) for _ in range(3)) + 0.05
 
 
+@pytest.mark.parametrize("name", recorded4.CONVERSATIONS)
+def test_the_conversations_of_otr4j(name: str) -> None:
+    """Every message that it sent is found, from its fragments too, in the log of what crossed the network."""
+    sent = recorded4.injected(name)
+    contents = [content for _, content in found(lines(*sent))]
+    whole = [line for line in sent if line.startswith("?OTR:")]
+    expected = len(whole) + len(recorded4.fragments(name))
+    messages = [content for content in contents if isinstance(content, messages4.Message)]
+    assert len(messages) == expected
+    assert not [content for content in contents if isinstance(content, str)]
+    assert {encode(message.serialise()) for message in messages} == {
+        *whole,
+        *map(recorded4.joined, recorded4.fragments(name)),
+    }
+
+
 @given(st.text(alphabet="?OTR:|,v.=A1 \t\n", max_size=200))
 def test_any_text_is_searched(text: str) -> None:
     for result in search(text):
@@ -208,7 +267,9 @@ def test_any_text_is_searched(text: str) -> None:
 
 @given(
     st.lists(
-        st.sampled_from([ENCODED, *FRAGMENTS, "hello", ENCODED[:300], "?OTR Error: x", "?OTRv3?"]),
+        st.sampled_from(
+            [ENCODED, *FRAGMENTS, *FRAGMENTS_4, "hello", ENCODED[:300], "?OTR Error: x", "?OTRv3?"]
+        ),
         max_size=12,
     )
 )
@@ -216,3 +277,5 @@ def test_what_is_found_was_there(texts: list[str]) -> None:
     for result in search(lines(*texts)):
         if isinstance(result, Found) and isinstance(result.content, DataMessage):
             assert result.content == parse(MESSAGE.serialise())
+        if isinstance(result, Found) and isinstance(result.content, messages4.DataMessage):
+            assert result.content == MESSAGE_4

@@ -25,6 +25,8 @@ TYPED: list[tuple[Write, Read, object, str]] = [
     (codec.short, Reader.short, 0xFEDC, "fedc"),
     (codec.integer, Reader.integer, 0x01020304, "01020304"),
     (codec.integer, Reader.integer, 2**32 - 1, "ffffffff"),
+    (codec.int64, Reader.int64, 0x0102030405060708, "0102030405060708"),
+    (codec.int64, Reader.int64, 2**64 - 1, "ffffffffffffffff"),
     (codec.mpi, Reader.mpi, 0, "00000000"),
     (codec.mpi, Reader.mpi, 1, "00000001 01"),
     (codec.mpi, Reader.mpi, 0x7F, "00000001 7f"),

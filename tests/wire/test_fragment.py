@@ -1,4 +1,4 @@
-"""Fragments: both syntaxes, illegal numbers, cutting, and putting together under every disorder."""
+"""Fragments: all three syntaxes, illegal numbers, cutting, and putting together under every disorder."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from otrcore.wire.fragment import (
     MAX_TOTAL,
     OVERHEAD_2,
     OVERHEAD_3,
+    OVERHEAD_4,
     Fragment,
     Reassembler,
     cut,
@@ -27,8 +28,12 @@ repeatable = settings(derandomize=True, deadline=None, max_examples=200)
 
 HEADER = Header(version=3, type=0x03, sender_tag=0x5A73A599, receiver_tag=0x27E31597)
 HEADER_2 = Header(version=2, type=0x03)
+HEADER_4 = Header(version=4, type=0x03, sender_tag=0x5A73A599, receiver_tag=0x27E31597)
+IDENTIFIER = 0x3C5B5F03
 each_header = pytest.mark.parametrize(
-    ("header", "overhead"), [(HEADER_2, 18), (HEADER, 36)], ids=["version 2", "version 3"]
+    ("header", "overhead"),
+    [(HEADER_2, 18), (HEADER, 36), (HEADER_4, 45)],
+    ids=["version 2", "version 3", "version 4"],
 )
 
 # The specification's example ("Fragmentation"): a message and the three pieces that it is cut into.
@@ -65,6 +70,10 @@ PIECES_2 = [
 ]
 
 
+# And in that of version 4, which the specification cuts at the same places under an identifier.
+PIECES_4 = [line.replace("?OTR|", "?OTR|3c5b5f03|") for line in PIECES]
+
+
 def piece(index: int, count: int, text: str = "abc", sender: int | None = 0x100) -> Fragment:
     return Fragment(index, count, text, sender, None if sender is None else 0x101)
 
@@ -83,13 +92,14 @@ def joined(lines: list[str] | tuple[str, ...]) -> list[str]:
 
 
 def test_the_specifications_example_is_put_together() -> None:
-    assert joined(PIECES) == joined(PIECES_2) == [MESSAGE]
+    assert joined(PIECES) == joined(PIECES_2) == joined(PIECES_4) == [MESSAGE]
 
 
 def test_the_specifications_example_is_cut_as_there() -> None:
     # Its first two lines have 199 characters; `cut` fills every line to the limit as well.
     assert list(cut(MESSAGE, len(PIECES[0]), HEADER)) == PIECES
     assert list(cut(MESSAGE, 150, HEADER_2)) == PIECES_2
+    assert list(cut(MESSAGE, len(PIECES_4[0]), HEADER_4, IDENTIFIER)) == PIECES_4
 
 
 @pytest.mark.parametrize(
@@ -104,6 +114,10 @@ def test_the_specifications_example_is_cut_as_there() -> None:
         ("?OTR|100|101,1,2,x,and more,", Fragment(1, 2, "x", 0x100, 0x101)),
         ("before ?OTR|100|101,1,2,x,", Fragment(1, 2, "x", 0x100, 0x101)),
         ("?OTR|100|101,1,1,?OTR|100|101;1;1;x;,", Fragment(1, 1, "?OTR|100|101;1;1;x;", 0x100, 0x101)),
+        ("?OTR|dead|100|101,1,2,x,", Fragment(1, 2, "x", 0x100, 0x101, 0xDEAD)),
+        ("?OTR|FFFFFFFF|ABCDEF01|0,65535,65535,x,", Fragment(65535, 65535, "x", 0xABCDEF01, 0, 0xFFFFFFFF)),
+        ("?OTR|0|100|101,01,002,x,", Fragment(1, 2, "x", 0x100, 0x101, 0)),
+        ("before ?OTR|1|100|101,1,2,x,", Fragment(1, 2, "x", 0x100, 0x101, 1)),
         ("?OTR,00001,00002,abc,", Fragment(1, 2, "abc")),
         ("?OTR,1,2,x,", Fragment(1, 2, "x")),
         ("?OTR,2,2,?OTR:AAM=.,", Fragment(2, 2, "?OTR:AAM=.")),
@@ -147,7 +161,7 @@ NUMBERS += [
 
 
 @pytest.mark.parametrize("numbers", NUMBERS)
-@pytest.mark.parametrize("head", ["?OTR|100|101,", "?OTR,"])
+@pytest.mark.parametrize("head", ["?OTR|9|100|101,", "?OTR|100|101,", "?OTR,"])
 def test_impossible_numbers_are_malformed(head: str, numbers: str) -> None:
     with pytest.raises(MalformedMessage):
         parse_fragment(f"{head}{numbers},x,")
@@ -174,6 +188,17 @@ def test_impossible_numbers_are_malformed(head: str, numbers: str) -> None:
         "?OTR|ff|101,1,2,x,",
         "?OTR|100|1,1,2,x,",
         "?OTR|100|ff,1,2,x,",
+        "?OTR|dead|",
+        "?OTR|dead|100|101",
+        "?OTR|dead|100|101,1,2",
+        "?OTR|dead|100|101,1,2,,",
+        "?OTR||100|101,1,2,x,",
+        "?OTR|g|100|101,1,2,x,",
+        "?OTR|00000dead|100|101,1,2,x,",
+        "?OTR|-1|100|101,1,2,x,",
+        "?OTR|dead|100|101|102,1,2,x,",
+        "?OTR|dead|ff|101,1,2,x,",
+        "?OTR|dead|100|ff,1,2,x,",
         "?OTR,",
         "?OTR,1",
         "?OTR,1,2",
@@ -188,7 +213,7 @@ def test_what_cannot_be_read_is_malformed(line: str) -> None:
         parse_fragment(line)
 
 
-@pytest.mark.parametrize("line", [PIECES[2], PIECES_2[2], "?OTR,00001,00002,abc,"])
+@pytest.mark.parametrize("line", [PIECES[2], PIECES_2[2], PIECES_4[2], "?OTR,00001,00002,abc,"])
 def test_a_fragment_cut_off_anywhere_is_no_fragment(line: str) -> None:
     for length in range(len(line)):
         try:
@@ -345,18 +370,18 @@ def test_65535_pieces_take_bounded_memory() -> None:
 
 
 @each_header
-def test_the_header_of_a_line_takes_18_or_36_characters(header: Header, overhead: int) -> None:
-    assert {2: OVERHEAD_2, 3: OVERHEAD_3}[header.version] == overhead
-    for line in cut("x" * 500, 100, header)[:-1]:
+def test_the_header_of_a_line_takes_18_36_or_45_characters(header: Header, overhead: int) -> None:
+    assert {2: OVERHEAD_2, 3: OVERHEAD_3, 4: OVERHEAD_4}[header.version] == overhead
+    for line in cut("x" * 500, 100, header, IDENTIFIER)[:-1]:
         assert len(line) == 100
         assert line.count("x") == 100 - overhead
 
 
 @each_header
 def test_what_fits_is_not_cut(header: Header, overhead: int) -> None:
-    assert cut("x" * 100, None, header) == ("x" * 100,)
-    assert cut("x" * 100, 100, header) == ("x" * 100,)
-    assert len(cut("x" * 101, 100, header)) == 2
+    assert cut("x" * 100, None, header, IDENTIFIER) == ("x" * 100,)
+    assert cut("x" * 100, 100, header, IDENTIFIER) == ("x" * 100,)
+    assert len(cut("x" * 101, 100, header, IDENTIFIER)) == 2
 
 
 @each_header
@@ -364,14 +389,20 @@ def test_what_fits_is_not_cut(header: Header, overhead: int) -> None:
 def test_a_limit_without_room_is_refused(header: Header, overhead: int, too_short: bool) -> None:
     for limit in (0, 1) if too_short else (overhead - 1, overhead):
         with pytest.raises(ValueError, match="cannot be cut"):
-            cut("x" * 100, limit, header)
+            cut("x" * 100, limit, header, IDENTIFIER)
 
 
 @each_header
 def test_more_pieces_than_can_be_numbered_are_refused(header: Header, overhead: int) -> None:
-    assert len(cut("x" * MAX_PIECES, overhead + 1, header)) == MAX_PIECES
+    assert len(cut("x" * MAX_PIECES, overhead + 1, header, IDENTIFIER)) == MAX_PIECES
     with pytest.raises(ValueError, match="cannot be cut"):
-        cut("x" * (MAX_PIECES + 1), overhead + 1, header)
+        cut("x" * (MAX_PIECES + 1), overhead + 1, header, IDENTIFIER)
+
+
+@pytest.mark.parametrize("limit", [None, 1000, 60])
+def test_version_4_is_not_cut_without_an_identifier(limit: int | None) -> None:
+    with pytest.raises(ValueError, match="identifier"):
+        cut("x" * 100, limit, HEADER_4)
 
 
 def test_pieces_of_version_2_name_no_instance() -> None:
@@ -385,18 +416,21 @@ def test_pieces_of_version_2_name_no_instance() -> None:
 @repeatable
 @given(
     st.text(alphabet="?OTR:abc=+/.", min_size=1, max_size=2000),
-    st.integers(37, 500),
+    st.integers(46, 500),
     st.just(HEADER_2)
     | st.builds(
         Header,
-        st.just(3),
+        st.sampled_from([3, 4]),
         st.just(0x03),
         st.integers(0x100, 2**32 - 1),
         st.integers(0x100, 2**32 - 1) | st.just(0),
     ),
+    st.integers(0, 2**32 - 1),
 )
-def test_cut_lines_keep_the_limit_and_join_to_the_message(message: str, limit: int, header: Header) -> None:
-    lines = cut(message, limit, header)
+def test_cut_lines_keep_the_limit_and_join_to_the_message(
+    message: str, limit: int, header: Header, identifier: int
+) -> None:
+    lines = cut(message, limit, header, identifier)
     assert all(len(line) <= limit for line in lines)
     if lines == (message,):
         assert len(message) <= limit
@@ -407,6 +441,7 @@ def test_cut_lines_keep_the_limit_and_join_to_the_message(message: str, limit: i
         assert (fragment.index, fragment.count) == (number, len(lines))
         tags = (None, None) if header == HEADER_2 else (header.sender_tag, header.receiver_tag)
         assert (fragment.sender_tag, fragment.receiver_tag) == tags
+        assert fragment.identifier == (identifier if header.version == 4 else None)
     assert joined(lines) == [message]
 
 

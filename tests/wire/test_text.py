@@ -21,6 +21,7 @@ from otrcore.wire.text import (
     Unrecognized,
     classify,
     encode,
+    error_line,
 )
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=300)
@@ -30,6 +31,7 @@ BASE = "\x20\x09\x20\x20\x09\x09\x09\x09\x20\x09\x20\x09\x20\x09\x20\x20"
 V1 = "\x20\x09\x20\x09\x20\x20\x09\x20"
 V2 = "\x20\x20\x09\x09\x20\x20\x09\x20"
 V3 = "\x20\x20\x09\x09\x20\x20\x09\x09"
+V4 = "\x20\x20\x09\x09\x20\x09\x20\x20"
 UNKNOWN_GROUP = "\x09" * 8
 
 
@@ -89,6 +91,21 @@ LINES: list[tuple[str, Line]] = [
     ("?OTR Error: ?OTR Error: x", ErrorText("?OTR Error: x")),
     ("?OTR Error: ?OTR:AAMD.", ErrorText("?OTR:AAMD.")),
     ("?OTR Error: %n%s \x1b[31m", ErrorText("%n%s \x1b[31m")),
+    # Version 4 puts a code in front, and wants the mark at the start of the line.
+    ("?OTR Error: ERROR_1: Unreadable message", ErrorText("Unreadable message", 1)),
+    ("?OTR Error: ERROR_2: words", ErrorText("words", 2)),
+    ("?OTR Error: ERROR_3:", ErrorText("", 3)),
+    ("?OTR Error:ERROR_2:  two: words ", ErrorText("two: words", 2)),
+    ("?OTR Error: ERROR_1: ERROR_2: x", ErrorText("ERROR_2: x", 1)),
+    ("x ?OTR Error: ERROR_2: words", ErrorText("ERROR_2: words")),
+    (" ?OTR Error: ERROR_2: words", ErrorText("ERROR_2: words")),
+    ("?OTR Error: ERROR_0: x", ErrorText("ERROR_0: x")),
+    ("?OTR Error: ERROR_4: x", ErrorText("ERROR_4: x")),
+    ("?OTR Error: ERROR_22: x", ErrorText("ERROR_22: x")),
+    ("?OTR Error: ERROR_\u0662: x", ErrorText("ERROR_\u0662: x")),
+    ("?OTR Error: ERROR_2 x", ErrorText("ERROR_2 x")),
+    ("?OTR Error: error_2: x", ErrorText("error_2: x")),
+    ("?OTR Error: an ERROR_2: x", ErrorText("an ERROR_2: x")),
     # Our marker with nothing known behind it is never shown.
     ("?OTR", Unrecognized()),
     ("?OTR!", Unrecognized()),
@@ -124,12 +141,18 @@ LINES: list[tuple[str, Line]] = [
     ("?OTR,00001,00002,abc,", Fragment(1, 2, "abc")),
     ("x ?OTR,1,2,?OTR:AA,", Fragment(1, 2, "?OTR:AA")),
     ("?OTR,1,1,?OTRv3?,", Fragment(1, 1, "?OTRv3?")),
+    (
+        "?OTR|0000dead|00000100|00000101,00001,00002,abc,",
+        Fragment(1, 2, "abc", 0x100, 0x101, identifier=0xDEAD),
+    ),
     # Whitespace tags.
     (BASE, tagged("")),
     (BASE + V3, tagged("", 3)),
     ("hi" + BASE + V2, tagged("hi", 2)),
     ("hi" + BASE + V3, tagged("hi", 3)),
+    ("hi" + BASE + V4, tagged("hi", 4)),
     ("hi" + BASE + V2 + V3, tagged("hi", 2, 3)),
+    ("hi" + BASE + V4 + V3, tagged("hi", 3, 4)),
     ("hi" + BASE + V3 + V2, tagged("hi", 2, 3)),
     ("hi" + BASE + V3 + V1 + V2, tagged("hi", 1, 2, 3)),
     ("hi" + BASE + UNKNOWN_GROUP + V3, tagged("hi", 3)),
@@ -175,6 +198,17 @@ def test_encoded_as_typed_by_hand(raw: bytes, line: str) -> None:
     assert encode(raw) == line
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "line"),
+    [
+        ("it broke", None, "?OTR Error: it broke"),
+        ("Not in private state message", 2, "?OTR Error: ERROR_2: Not in private state message"),
+    ],
+)
+def test_an_error_is_written_as_typed_by_hand(text: str, code: int | None, line: str) -> None:
+    assert error_line(text, code) == line
+
+
 @repeatable
 @given(st.binary(min_size=1, max_size=400))
 def test_every_message_comes_back(raw: bytes) -> None:
@@ -201,13 +235,13 @@ def test_a_text_without_our_marks_is_left_as_it_is(text: str) -> None:
 @repeatable
 @given(
     st.text(alphabet="ab ?\t", max_size=30),
-    st.lists(st.sampled_from([V1, V2, V3, UNKNOWN_GROUP]), max_size=5),
+    st.lists(st.sampled_from([V1, V2, V3, V4, UNKNOWN_GROUP]), max_size=5),
     st.text(alphabet="ab \t", max_size=7),
 )
 def test_a_tag_is_taken_out_whole_and_nothing_else(before: str, groups: list[str], after: str) -> None:
     if BASE in before + BASE[:-1]:
         return
-    versions = {version for version, group in ((1, V1), (2, V2), (3, V3)) if group in groups}
+    versions = {version for version, group in ((1, V1), (2, V2), (3, V3), (4, V4)) if group in groups}
     assert classify(before + BASE + "".join(groups) + after) == Tagged(before + after, frozenset(versions))
 
 

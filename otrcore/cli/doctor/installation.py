@@ -30,6 +30,7 @@ MAX_REQUIREMENTS = 50
 _REACHED = {
     "cryptography": "cryptography.hazmat.primitives.asymmetric.dsa",
     "irc": "irc.client",
+    "pycryptodome": "Crypto.PublicKey.ECC",
     "rich": "rich.table",
 }
 """What we use of a library, where that is not the package itself."""
@@ -138,7 +139,7 @@ def _library(name: str, limits: str) -> Finding | None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a library written in Rust panics with something that is no Exception
-        stray = _stray(name)
+        stray = _stray(name, _REACHED.get(name, name).partition(".")[0])
         if stray is not None:
             return problem(
                 f"In place of the library {name}, Python finds {stray}",
@@ -151,9 +152,9 @@ def _library(name: str, limits: str) -> Finding | None:
     return None
 
 
-def _stray(name: str) -> Path | None:
-    """Return what Python imports under a library's name, if that lies elsewhere than the library."""
-    spec = importlib.util.find_spec(name)
+def _stray(name: str, module: str) -> Path | None:
+    """Return what Python imports in place of a library's module, if that lies elsewhere than the library."""
+    spec = importlib.util.find_spec(module)
     origin = None if spec is None else spec.origin
     if origin is None or not os.path.isabs(origin):
         return None

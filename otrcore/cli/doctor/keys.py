@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 
 from ...errors import StoreError
-from ...identity import Identity
 from ...model import Fingerprint
 from ...store.formats.programs import PROGRAMS, Found, Program, read
+from ...wire.keys import fingerprint
 from .findings import Finding, fine, note, quoted, why
 from .places import hexchat_folders, irssi_folders, pidgin_folders, read_start, weechat_folders
 from .store import known_fingerprints
@@ -90,7 +90,7 @@ def _told(
 
 
 def _fingerprints(found: Found) -> set[Fingerprint]:
-    own = {Identity(key.key).fingerprint for key in found.keys}
+    own = {fingerprint(key.key.public) for key in found.keys}
     return own | {contact.fingerprint for contact in found.contacts}
 
 

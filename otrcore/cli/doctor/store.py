@@ -241,7 +241,7 @@ def _kept(folder: Path) -> Iterator[Finding]:
             sealed = store.identities.sealed
             if not sealed:
                 for row in [row for row in rows if row.retired is None][:MAX_KEYS_TRIED]:
-                    store.identities.find(row.network)
+                    store.identities.check(row.network)
     except StoreError as error:
         yield _refused(str(error))
         return

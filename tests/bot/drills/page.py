@@ -9,7 +9,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[3] / "docs" / "bot-drills.md"
 
-_FINGERPRINT = re.compile(r"[0-9A-F]{8}( [0-9A-F]{8}){4}")
+_FINGERPRINT = re.compile(r"[0-9A-F]{8}( [0-9A-F]{8}){4,13}")
 
 
 @cache

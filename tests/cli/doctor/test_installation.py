@@ -21,7 +21,7 @@ def test_this_installation_is_all_right() -> None:
     for check in (installation.otrcore, installation.libraries, installation.arithmetic):
         assert levels(check()) == []
     (libraries,) = installation.libraries()
-    for name in ("cryptography", "gmpy2", "irc", "platformdirs", "rich", "typer"):
+    for name in ("cryptography", "gmpy2", "irc", "platformdirs", "pycryptodome", "rich", "typer"):
         assert f"{name} " in libraries.what
     (ours,) = installation.otrcore()
     assert sys.version.split()[0] in ours.what
@@ -35,12 +35,13 @@ def plant(folder: Path, name: str, text: str) -> dict[str, str]:
     return {"PYTHONPATH": str(folder / "stray")}
 
 
-@pytest.mark.parametrize("name", ["cryptography", "gmpy2", "irc", "rich"])
+@pytest.mark.parametrize("name", ["cryptography", "gmpy2", "irc", "pycryptodome", "rich"])
 def test_a_stray_module_in_place_of_a_library(tmp_path: Path, name: str) -> None:
-    changes = plant(tmp_path, f"{name}.py", "raise RuntimeError('I am none')")
+    module = "Crypto" if name == "pycryptodome" else name
+    changes = plant(tmp_path, f"{module}.py", "raise RuntimeError('I am none')")
     found = examined(tmp_path, changes=changes)
     problem = about(found.problems, f"In place of the library {name}")
-    assert str(tmp_path / "stray" / f"{name}.py") in problem.what
+    assert str(tmp_path / "stray" / f"{module}.py") in problem.what
     assert command(problem) == ["unset", "PYTHONPATH"], "which every other test of the program does without"
 
 
@@ -49,14 +50,14 @@ class Panic(BaseException):
 
 
 def test_a_library_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation, "_stray", lambda name: None)
+    monkeypatch.setattr(installation, "_stray", lambda *names: None)
 
     def broken(name: str) -> None:
         raise Panic(f"{name} does not fit this Python")
 
     monkeypatch.setattr(importlib, "import_module", broken)
     problems = [finding for finding in installation.libraries() if finding.level is Level.PROBLEM]
-    assert len(problems) == 6
+    assert len(problems) == 7
     assert "Panic: irc.client does not fit this Python" in about(problems, "library irc ").what
     assert command(about(problems, "library irc "))[-1] in ("irc>=20.5,<21", "irc<21,>=20.5")
 

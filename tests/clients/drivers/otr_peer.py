@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from otrcore.account import Account
 from otrcore.conversation import Conversation
-from otrcore.events import Event, Received, SessionEnded, Transmit
+from otrcore.events import Event, Received, SessionEnd, SessionEnded, Transmit
 from otrcore.identity import Identity
 from otrcore.model import MessageState, Protection
 from otrcore.session import Encrypted
@@ -119,7 +119,7 @@ class OtrPeer:
 
     def wait_ended(self, nick: str, times: int = 1) -> None:
         """Wait until the other side has ended conversations, so many times."""
-        end = SessionEnded(by_peer=True)
+        end = SessionEnded(SessionEnd.PEER)
         self.wait(lambda: self.events_with(nick).count(end) >= times, f"the end of OTR with {nick}")
 
     def events_with(self, nick: str) -> list[Event]:

@@ -1,0 +1,508 @@
+"""The interactive deniable key exchange (v4, "Interactive Deniable Authenticated Key Exchange (DAKE)").
+
+    initiator (Bob)                  responder (Alice)
+        Identity              ->                      profile, Y, B, first ratchet keys
+                              <-     Auth-R           profile, X, A, ring signature, first ratchet keys
+        Auth-I                ->                      ring signature
+
+The ring signatures hide who has signed: the responder's is by {F_b, H_a, Y}, the
+initiator's by {H_b, F_a, X}.  Both cover profiles, ephemeral keys and the shared session
+state phi: instance tags, first ratchet keys, and the names of both in the chat network.
+
+One frozen value per state owns what that state knows; what does not verify changes
+nothing.  An exchange is with one instance of the peer; the Identity message that goes to
+all of them is an exchange of its own, of which whoever answers gets a `fork`.
+
+Loss.  An exchange without progress is helped on by saying the same again, byte for byte:
+other clients answer a fresh Identity message by fresh keys, which makes an answer that is
+on its way worthless.  Who has sent Auth-I is done, and lingers for a while, as only a
+repeated Auth-R tells that it was lost.  Who has repeated the Identity message lingers with its secrets, and
+takes an Auth-R with other keys too: it is the last one that such a client waits with.
+
+Crossing starts.  The higher hash of B wins.  The winner ignores the other's Identity
+message, and does not repeat its own, which would only do harm (above).  The loser answers,
+and keeps its own Identity message as *yielded*: other clients do not insist on theirs, and
+answer, too, after which both would wait for ever.  An Auth-R that comes for a yielded
+Identity message makes us the initiator after all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from ..crypto import ring
+from ..crypto.dh3072 import BraceKeyPair, is_member
+from ..crypto.ed448 import KeyPair, Point
+from ..crypto.secret import Secret
+from ..crypto.shake import kdf, shake256
+from ..errors import MalformedMessage, PeerError, Reason
+from ..events import HandshakeEnd, HandshakeStep
+from ..model import SessionInfo
+from ..protocols import NOTHING, Outcome, Party
+from ..wire import codec
+from ..wire.codec import Reader
+from ..wire.header import ANY_INSTANCE, VERSION_4, Header, MessageType
+from ..wire.messages4 import AuthI, AuthR, DakeMessage, DataMessage, Identity, parse
+from ..wire.profile import ClientProfile
+from .channel import DataChannel
+from .kdf import KEY_BYTES, Usage, first_root_key, mixed_shared_secret, session_id, third_brace_key
+from .profile import Claim, legal_point, validate
+from .ratchet import Ratchet
+
+LIFETIME = 90.0
+"""Seconds after which an exchange without progress is given up and its secrets are wiped.  The Identity
+message takes 6 lines and Auth-R 7, which a client that paces its lines, as IRC servers want it, sends in
+10 to 15 seconds each."""
+
+INITIATOR_RETRIES = 45.0
+RESPONDER_RETRIES = 60.0
+"""Seconds without progress after which either side helps on; not the same, lest both do at once."""
+
+REPEAT_PAUSE = 10.0
+"""Seconds in which the same is not said again, and no other Identity message of the instance is answered:
+whoever repeats what it has recorded must not make us send 7 lines each time."""
+
+NAMES: dict[type[DakeMessage], str] = {Identity: "Identity", AuthR: "Auth-R", AuthI: "Auth-I"}
+
+_HASHED_B_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class FirstKeys:
+    """The first keys of the double ratchet on our side."""
+
+    ecdh: KeyPair
+    dh: BraceKeyPair
+
+
+@dataclass(frozen=True, slots=True)
+class TheirFirstKeys:
+    """The first keys of the double ratchet on the peer's side, validated."""
+
+    ecdh: Point
+    dh: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnIdentity:
+    """Our Identity message with its secrets, and the names that it was sent under."""
+
+    y: KeyPair
+    b: BraceKeyPair
+    first: FirstKeys
+    names: tuple[str, str]
+    message: Identity
+
+    @property
+    def rank(self) -> bytes:
+        """What decides a crossing."""
+        return _rank(self.b.public)
+
+
+@dataclass(frozen=True, slots=True)
+class Yielded:
+    """Our Identity message that lost against the peer's, and until when an answer to it counts."""
+
+    own: OwnIdentity
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """START: no exchange is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingAuthR:
+    """WAITING_AUTH_R: our Identity message is out, perhaps more than once."""
+
+    own: OwnIdentity
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingAuthI:
+    """WAITING_AUTH_I: we have answered `identity` by `reply`; x and a are forgotten already."""
+
+    identity: Identity
+    claim: Claim
+    x: Point
+    k: Secret
+    first: FirstKeys
+    their_first: TheirFirstKeys
+    t: bytes = field(repr=False)
+    """What the peer's ring signature must cover."""
+    reply: AuthR
+    yielded: Yielded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """We have sent Auth-I, and the session runs; the same Auth-R gets the same answer again.
+
+    `own` is kept where our Identity message went out more than once: another client has made fresh
+    keys for each then, and waits for an Auth-I to its last Auth-R, which may come only now.
+    """
+
+    answer: AuthR
+    reply: AuthI
+    own: OwnIdentity | None = None
+
+
+DakeState = Start | WaitingAuthR | WaitingAuthI | Done
+_START = Start()
+
+
+class Dake:
+    """The exchange with one instance of a peer, from any start to a channel; then ready for the next."""
+
+    __slots__ = ("_names", "_party", "_retried", "_said", "_their_tag", "_touched", "state")
+
+    def __init__(self, party: Party, their_tag: int = ANY_INSTANCE) -> None:
+        """The names of both are frozen here: what goes on after one has changed starts anew."""
+        self._party = party
+        self._names = party.names
+        self._their_tag = their_tag
+        self._touched = 0.0
+        self._said = 0.0
+        """When we last sent what the state waits for an answer to."""
+        self._retried = False
+        self.state: DakeState = _START
+
+    @property
+    def running(self) -> bool:
+        """Whether an answer is waited for."""
+        return isinstance(self.state, WaitingAuthR | WaitingAuthI)
+
+    @property
+    def lingers(self) -> bool:
+        """Whether it is running, or may have to repeat its last message."""
+        return not isinstance(self.state, Start)
+
+    @property
+    def initiating(self) -> bool:
+        """Whether an exchange that we began is running."""
+        return isinstance(self.state, WaitingAuthR)
+
+    @property
+    def answered(self) -> float | None:
+        """When the peer last took part in the exchange that is under way; None if it has not yet."""
+        return self._touched if isinstance(self.state, WaitingAuthI) else None
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` has something to do, None if never."""
+        match self.state:
+            case Start():
+                return None
+            case WaitingAuthR() if not self._retried:
+                return self._touched + INITIATOR_RETRIES
+            case WaitingAuthI() if not self._retried:
+                return self._touched + RESPONDER_RETRIES
+            case _:
+                return self._touched + LIFETIME
+
+    @property
+    def sent(self) -> frozenset[int | bytes]:
+        """The public keys that we have sent and can still use."""
+        match self.state:
+            case WaitingAuthR(own=own):
+                return _public_keys(own.message)
+            case WaitingAuthI(reply=reply, yielded=None):
+                return _public_keys(reply)
+            case WaitingAuthI(reply=reply, yielded=Yielded(own=own)):
+                return _public_keys(reply) | _public_keys(own.message)
+            case Done(own=OwnIdentity() as own):
+                return _public_keys(own.message)
+            case _:
+                return frozenset()
+
+    def fork(self, their_tag: int) -> Dake:
+        """Return an exchange in the same state with one instance, which has answered a start with all."""
+        forked = Dake(self._party, their_tag)
+        forked._names = self._names
+        forked.state, forked._touched, forked._said = self.state, self._touched, self._said
+        forked._retried = self._retried
+        return forked
+
+    def cancel(self) -> None:
+        """Back to START, without a word to the peer."""
+        self.state = _START
+
+    def start(self, now: float) -> Outcome:
+        """Send an Identity message; while one is unanswered, the same again, but not at once."""
+        match self.state:
+            case WaitingAuthR() if now < self._said + REPEAT_PAUSE:
+                return NOTHING
+            case WaitingAuthR(own=own):
+                return self._enter(WaitingAuthR(own, repeated=True), now, reply=own.message)
+            case _:
+                own = self._identity()
+                return self._enter(WaitingAuthR(own), now, reply=own.message)
+
+    def tick(self, now: float) -> Outcome:
+        """Help on what has made no progress, and give it up at the end of its LIFETIME."""
+        deadline = self.deadline
+        if deadline is None or now < deadline:
+            return NOTHING
+        match self.state:
+            case WaitingAuthR(own=own) if now < self._touched + LIFETIME:
+                self.state = WaitingAuthR(own, repeated=True)
+                return self._repeat(own.message, now)
+            case WaitingAuthI(reply=reply) if now < self._touched + LIFETIME:
+                return self._repeat(reply, now)
+        ended = {WaitingAuthR: HandshakeEnd.NO_ANSWER, WaitingAuthI: HandshakeEnd.INCOMPLETE}
+        failed = ended.get(type(self.state))
+        self.cancel()
+        return Outcome(failed=failed)
+
+    def receive(
+        self, raw: bytes, header: Header, now: float, elsewhere: frozenset[int | bytes] = frozenset()
+    ) -> Outcome:
+        """Take a message by the state machine of the specification; PeerError, and the state is unchanged."""
+        message = parse(raw, header)
+        state = self.state
+        match state, message:
+            case _, DataMessage():
+                raise MalformedMessage("not a message of the key exchange")
+
+            # What we have sent ourselves, in this exchange or in another one.
+            case _, Identity() | AuthR() if _public_keys(message) & (elsewhere | self.sent):
+                raise PeerError(Reason.REFLECTED)
+
+            # Both have sent an Identity message: the higher hash, as a big-endian number, wins.
+            case WaitingAuthR(own=own), Identity() if own.rank > _rank(message.b):
+                self._validate(message)
+                return Outcome(steps=_steps(message, None))
+            case WaitingAuthR(own=own), Identity():
+                return self._answer(message, now, Yielded(own, now + LIFETIME))
+
+            # The one that we answered, once more: the same Auth-R.
+            case WaitingAuthI(identity=answered, reply=reply), Identity() if answered == message:
+                if now < self._said + REPEAT_PAUSE:
+                    raise PeerError(Reason.REPLAYED)
+                return self._repeat(reply, now, took=message)
+            case WaitingAuthI(yielded=yielded), Identity():
+                if now < self._said + REPEAT_PAUSE:
+                    raise PeerError(Reason.TOO_MANY)
+                return self._answer(message, now, yielded)
+            case _, Identity():
+                return self._answer(message, now, None)
+
+            case WaitingAuthR(own=own, repeated=repeated), AuthR():
+                return self._finish_as_initiator(own, message, now, repeated=repeated)
+            # The winner answers our Identity message all the same: it does not insist on its own.
+            case WaitingAuthI(yielded=Yielded(own, expires)), AuthR() if now < expires:
+                return self._finish_as_initiator(own, message, now, repeated=False)
+            # Our Auth-I was lost.
+            case Done(answer=answer, reply=reply), AuthR() if answer == message:
+                if now < self._said + REPEAT_PAUSE:
+                    raise PeerError(Reason.REPLAYED)
+                self._said = now
+                return Outcome(replies=(reply.serialise(),), steps=_steps(message, reply))
+            # It has answered our Identity message each time that it came.
+            case Done(own=OwnIdentity() as own), AuthR():
+                return self._finish_as_initiator(own, message, now, repeated=True)
+
+            case WaitingAuthI(), AuthI():
+                return self._finish_as_responder(state, message)
+
+            case _:
+                raise PeerError(Reason.OUT_OF_TURN, NAMES[type(message)])
+
+    def _enter(
+        self, state: DakeState, now: float, *, reply: DakeMessage, took: DakeMessage | None = None
+    ) -> Outcome:
+        """Change the state, as the last thing, and say what happened."""
+        outcome = Outcome(replies=(reply.serialise(),), steps=_steps(took, reply))
+        self.state = state
+        self._touched = self._said = now
+        self._retried = False
+        return outcome
+
+    def _repeat(self, reply: DakeMessage, now: float, took: DakeMessage | None = None) -> Outcome:
+        """Say again what was said: no progress, or replaying old messages would keep an exchange alive."""
+        self._said = now
+        self._retried = self._retried or took is None
+        return Outcome(replies=(reply.serialise(),), steps=_steps(took, reply))
+
+    def _header(self, message_type: int) -> Header:
+        return Header(VERSION_4, message_type, self._party.own_tag, self._their_tag)
+
+    def _profile(self) -> ClientProfile:
+        return ClientProfile.read(Reader(self._party.client_profile()))
+
+    def _identity(self) -> OwnIdentity:
+        """Make an Identity message (v4, "Identity Message")."""
+        y, b, first = self._ephemeral_keys()
+        message = Identity(
+            self._header(MessageType.IDENTITY),
+            self._profile(),
+            y.public.encoded,
+            b.public,
+            first.ecdh.public.encoded,
+            first.dh.public,
+        )
+        return OwnIdentity(y, b, first, self._names, message)
+
+    def _ephemeral_keys(self) -> tuple[KeyPair, BraceKeyPair, FirstKeys]:
+        random = self._party.random
+        keys, brace = KeyPair.generate(random), BraceKeyPair.generate(random)
+        return keys, brace, FirstKeys(KeyPair.generate(random), BraceKeyPair.generate(random))
+
+    def _validate(self, message: Identity | AuthR) -> tuple[Claim, Point, int, TheirFirstKeys]:
+        """Return whose message it is, its ephemeral keys and its first keys; PeerError."""
+        claim = validate(message.profile, message.header.sender_tag, self._party.unix_time())
+        ecdh, dh = (message.y, message.b) if isinstance(message, Identity) else (message.x, message.a)
+        key = legal_point(ecdh)
+        first = TheirFirstKeys(legal_point(message.first_ecdh), message.first_dh)
+        if not is_member(dh) or not is_member(first.dh):
+            raise PeerError(Reason.UNVERIFIED, "an illegal D-H value")
+        return claim, key, dh, first
+
+    def _answer(self, message: Identity, now: float, yielded: Yielded | None) -> Outcome:
+        """Send Auth-R with fresh keys (v4, "Auth-R Message")."""
+        claim, y, b, their_first = self._validate(message)
+        own = self._party.identity.ed448
+        members = _ring(claim.forging_key, own.public, y)
+        if not self._party.may_answer(now):
+            raise PeerError(Reason.TOO_MANY)
+        x, a, first = self._ephemeral_keys()
+        k = mixed_shared_secret(x.shared_secret(y), third_brace_key(a.shared_secret(b)))
+        reply = AuthR(
+            message.header.reply(MessageType.AUTH_R, self._party.own_tag),
+            self._profile(),
+            x.public.encoded,
+            a.public,
+            b"",
+            first.ecdh.public.encoded,
+            first.dh.public,
+        )
+        t = _auth_r_context(message, reply, self._names)
+        sigma = ring.sign(self._party.random, own.pair, members, t)
+        reply = replace(reply, sigma=sigma)
+        expected = _auth_i_context(message, reply, self._names[::-1])
+        state = WaitingAuthI(message, claim, x.public, k, first, their_first, expected, reply, yielded)
+        return self._enter(state, now, took=message, reply=reply)
+
+    def _finish_as_initiator(
+        self, own: OwnIdentity, message: AuthR, now: float, *, repeated: bool
+    ) -> Outcome:
+        """Check the responder's signature, and send ours (v4, "Auth-I Message")."""
+        claim, x, a, their_first = self._validate(message)
+        identity = self._party.identity
+        # The Identity message may have been for any instance; the answer is by one.
+        t = _auth_r_context(own.message, message, own.names[::-1])
+        members = _ring(identity.forging_key, claim.public_key, own.y.public)
+        if not ring.verify(members, t, message.sigma):
+            raise PeerError(Reason.UNVERIFIED, "wrong ring signature")
+        k = mixed_shared_secret(own.y.shared_secret(x), third_brace_key(own.b.shared_secret(a)))
+        sigma = ring.sign(
+            self._party.random,
+            identity.ed448.pair,
+            _ring(identity.ed448.public, claim.forging_key, x),
+            _auth_i_context(own.message, message, own.names),
+        )
+        reply = AuthI(message.header.reply(MessageType.AUTH_I, self._party.own_tag), sigma)
+        channel = self._channel(k, own.first, their_first, claim, message.header, initiator=True)
+        done = Done(message, reply, own if repeated else None)
+        outcome = self._enter(done, now, took=message, reply=reply)
+        return replace(outcome, channel=channel)
+
+    def _finish_as_responder(self, state: WaitingAuthI, message: AuthI) -> Outcome:
+        """Check the initiator's signature."""
+        own = self._party.identity
+        members = _ring(state.claim.public_key, own.forging_key, state.x)
+        if not ring.verify(members, state.t, message.sigma):
+            raise PeerError(Reason.UNVERIFIED, "wrong ring signature")
+        channel = self._channel(
+            state.k, state.first, state.their_first, state.claim, message.header, initiator=False
+        )
+        self.cancel()
+        return Outcome(steps=_steps(message, None), channel=channel)
+
+    def _channel(
+        self,
+        k: Secret,
+        first: FirstKeys,
+        theirs: TheirFirstKeys,
+        claim: Claim,
+        header: Header,
+        *,
+        initiator: bool,
+    ) -> DataChannel:
+        info = SessionInfo(
+            version=VERSION_4,
+            ssid=session_id(k),
+            initiator=initiator,
+            our_fingerprint=self._party.identity.fingerprint_4,
+            their_fingerprint=claim.fingerprint,
+            their_instance_tag=header.sender_tag,
+        )
+        random, root = self._party.random, first_root_key(k)
+        ratchet = Ratchet(random, root, first.ecdh, first.dh, theirs.ecdh, theirs.dh, receives=initiator)
+        return DataChannel(ratchet, info, self._party.own_tag)
+
+
+def _ring(*members: Point) -> ring.Ring:
+    """Return the keys of a ring; PeerError if two are the same, which would show who has signed."""
+    first, second, third = members
+    if len(set(members)) < len(members):
+        raise PeerError(Reason.UNVERIFIED, "a ring of equal keys")
+    return first, second, third
+
+
+def _rank(b: int) -> bytes:
+    """Return the hash that decides a crossing: 32 bytes, compared as a big-endian number."""
+    return shake256(codec.mpi(b), _HASHED_B_BYTES)
+
+
+def _public_keys(message: Identity | AuthR) -> frozenset[int | bytes]:
+    own = (message.y, message.b) if isinstance(message, Identity) else (message.x, message.a)
+    return frozenset((*own, message.first_ecdh, message.first_dh))
+
+
+def _phi(sender: Identity | AuthR, receiver: Identity | AuthR, names: tuple[str, str]) -> bytes:
+    """Return the shared session state, the sender's part first (v4, "Shared Session State").
+
+    The names are those of the sender and of the receiver in the chat network.  `sender` is who
+    signs: the Auth-R when that is sent, the Identity when the Auth-I is.
+    """
+    tags = codec.integer(sender.profile.owner_tag) + codec.integer(receiver.profile.owner_tag)
+    keys = ((side.first_ecdh, codec.mpi(side.first_dh)) for side in (sender, receiver))
+    texts = (codec.data(name.encode(errors="surrogateescape")) for name in names)
+    return b"".join((tags, *chain.from_iterable(keys), *texts))
+
+
+def _auth_r_context(identity: Identity, auth_r: AuthR, names: tuple[str, str]) -> bytes:
+    """Return t of the Auth-R message; `names` are its sender's and its receiver's."""
+    usages = (Usage.AUTH_R_BOB_CLIENT_PROFILE, Usage.AUTH_R_ALICE_CLIENT_PROFILE, Usage.AUTH_R_PHI)
+    return b"\x00" + _context(identity, auth_r, usages, _phi(auth_r, identity, names))
+
+
+def _auth_i_context(identity: Identity, auth_r: AuthR, names: tuple[str, str]) -> bytes:
+    """Return t of the Auth-I message; `names` are its sender's and its receiver's."""
+    usages = (Usage.AUTH_I_BOB_CLIENT_PROFILE, Usage.AUTH_I_ALICE_CLIENT_PROFILE, Usage.AUTH_I_PHI)
+    return b"\x01" + _context(identity, auth_r, usages, _phi(identity, auth_r, names))
+
+
+def _context(identity: Identity, auth_r: AuthR, usages: tuple[int, int, int], phi: bytes) -> bytes:
+    bob, alice, state = usages
+    return b"".join(
+        (
+            kdf(bob, identity.profile.serialise(), size=KEY_BYTES),
+            kdf(alice, auth_r.profile.serialise(), size=KEY_BYTES),
+            identity.y,
+            auth_r.x,
+            codec.mpi(identity.b),
+            codec.mpi(auth_r.a),
+            kdf(state, phi, size=KEY_BYTES),
+        )
+    )
+
+
+def _steps(took: DakeMessage | None, reply: DakeMessage | None) -> tuple[HandshakeStep, ...]:
+    received = (HandshakeStep(NAMES[type(took)], sent=False),) if took else ()
+    sent = (HandshakeStep(NAMES[type(reply)], sent=True),) if reply else ()
+    return received + sent
