@@ -29,7 +29,7 @@ bench: packages oracle $(RUN_STAMP) ## Measure against libotr (JSON=1 prints one
 	@$(VENV)/bin/python -m benchmarks $(if $(JSON),--json) $(ARGS)
 
 coverage: setup ## Check that every branch of the protocol is taken by its own tests
-	@$(VENV)/bin/pytest -q -n 2 --cov=otrcore --cov-report=term $(addprefix tests/,core wire v3 spec peers smp)
+	@$(VENV)/bin/pytest -q -n 2 --cov=otrcore --cov-report=term $(addprefix tests/,core wire v3 v4 spec peers smp)
 
 fuzz: $(TEST_STAMP) ## Search for inputs that break an invariant, guided by coverage (ARGS=-max_total_time=600)
 	@$(INSTALL) --editable '.[test,fuzz]'

@@ -42,6 +42,10 @@ class ForgetfulKeeper:
         self.speaks_as = account.identity
         return account
 
+    def keep_profile(self, network: str, account: Account) -> None:
+        """Have the account's client profile kept."""
+        self._keeper.keep_profile(network, account)
+
     def memories(self, network: str) -> Memories:
         """Return what remembers nobody."""
         return _Nobody()

@@ -258,7 +258,7 @@ SETTINGS: tuple[Setting, ...] = (
         "bot",
         "admins",
         Several(Text(_fingerprint, "a fingerprint: 40 digits from 0 to F, or 112 for OTR version 4")),
-        "fingerprints of who may use the admin verbs",
+        "fingerprints of who may use the admin verbs; a person has another one in OTR version 4",
         "[]",
         True,
     ),

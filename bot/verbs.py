@@ -207,8 +207,8 @@ def _whoami(visit: Visit, argument: str) -> None:
     elif facts.session.version < VERSION_4:
         visit.say(f"your key is {facts.session.their_fingerprint}, {you}")
     else:
-        visit.say(f"your key is {facts.session.their_fingerprint}")
         visit.say(you)
+        visit.say(f"your key is {facts.session.their_fingerprint}")
 
 
 def _fingerprint(visit: Visit, argument: str) -> None:

@@ -152,11 +152,17 @@ class Dialogs:
             self._screen.tell(tab.server, tab.peer, told)
             return
         text = (
-            f"By voice or in person, does {_plain(tab.peer)} read this to you?\n\n{status.fingerprint}\n\n"
-            f"And this is yours, for {_plain(tab.peer)}:\n\n{self._screen.chat.fingerprint(tab.server)}"
+            f"By voice or in person, does {_plain(tab.peer)} read this to you?\n\n{_lines(status.fingerprint)}\n\n"
+            f"And this is yours, for {_plain(tab.peer)}:\n\n{_lines(status.own_fingerprint or '')}"
         )
         then = f"otr_client {COMPARED} {status.fingerprint.replace(' ', '-')}"
         tab.context.command(f'GETBOOL "{then}" "Verify {_plain(tab.peer)}" {text}')
+
+
+def _lines(fingerprint: str) -> str:
+    """Return a fingerprint in lines of seven groups, as it stands in the conversation."""
+    groups = fingerprint.split()
+    return "\n".join(" ".join(groups[at : at + 7]) for at in range(0, len(groups), 7))
 
 
 def _plain(text: str) -> str:

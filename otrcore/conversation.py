@@ -270,6 +270,7 @@ class Conversation:
 
     def renamed(self) -> list[Event]:
         """Take note that `peer`, or the name of the account, has become another one."""
+        self._relation.take_names()
         return self._instances.renamed(self._clock())
 
     def send(self, text: str, *, may_tag: bool = True) -> list[Event]:

@@ -60,6 +60,7 @@ class Relation:
         "identity",
         "line_limit",
         "memory",
+        "names",
         "own_tag",
         "peer",
         "random",
@@ -79,14 +80,16 @@ class Relation:
         """The peer's name in the chat network."""
         self.memory = memory
         self.account_policy = account_policy
+        self.names = ("", "")
+        """Our name and the peer's, as they are to be authenticated."""
+        self.take_names()
         self.line_limit: int | None = None
         """Characters that a transmitted line may have; None for no limit."""
 
-    @property
-    def names(self) -> tuple[str, str]:
-        """Our name and the peer's, as they are to be authenticated."""
+    def take_names(self) -> None:
+        """Have the names authenticated that both have now; in turn, while those may change at any time."""
         own = self._speaker.name
-        return ("", "") if own is None else (own, self.peer)
+        self.names = ("", "") if own is None else (own, self.peer)
 
     def client_profile(self) -> bytes:
         """Return our client profile, which has not expired."""

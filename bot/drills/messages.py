@@ -200,7 +200,12 @@ DRILLS = (
         in_version_4("common count of ratchets", _skipratchet),
     ),
     Drill("lostmsg", "two messages, of which the first is never sent", "show the second", _lost),
-    Drill("late", "two messages, of which the first is sent last", "show both, or in old versions the one that came first", _swapped),
+    Drill(
+        "late",
+        "two messages, of which the first is sent last",
+        "show both, or in old versions the one that came first",
+        _swapped,
+    ),
     Drill("badtag", "a message for another instance", "show nothing and answer nothing", _badtag),
     Drill("badversion", "a message of OTR version 9", "show no text of it, and go on", _badversion),
     Drill("error", "an OTR Error Message", "show it as one, and stay encrypted or start anew", _complaint),

@@ -151,7 +151,8 @@ _DONE = {"send": "sent", "message": "shown", "own": "shown", "note": "shown"}
 
 def status_of(action: Frame) -> Status:
     """Return the status that an action tells of; ValueError."""
-    version, percent, fingerprint = (action.get(name) for name in ("version", "percent", "fingerprint"))
+    version, percent = action.get("version"), action.get("percent")
+    theirs, ours = action.get("fingerprint"), action.get("own_fingerprint")
     return Status(
         state=_text(action, "state"),
         starting=bool(action.get("starting")),
@@ -159,7 +160,8 @@ def status_of(action: Frame) -> Status:
         version=version if isinstance(version, int) else None,
         requires=bool(action.get("requires")),
         percent=percent if isinstance(percent, int) else None,
-        fingerprint=fingerprint if isinstance(fingerprint, str) else None,
+        fingerprint=theirs if isinstance(theirs, str) else None,
+        own_fingerprint=ours if isinstance(ours, str) else None,
     )
 
 

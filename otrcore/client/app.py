@@ -40,7 +40,10 @@ class Status(NamedTuple):
     percent: int | None = None
     """Of a verification that is under way."""
     fingerprint: str | None = None
-    """Of the peer's key in the encrypted conversation: five groups of eight hexadecimal digits."""
+    """Of the peer's key in the encrypted conversation: groups of eight hexadecimal digits, five of them or,
+    for version 4, fourteen."""
+    own_fingerprint: str | None = None
+    """Of ours there, likewise."""
 
 
 class Option(NamedTuple):

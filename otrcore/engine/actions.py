@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..events import HandshakeStep, SessionOpened, SmpAsked, SmpSucceeded
+from ..events import Event, HandshakeStep, SessionOpened, SmpAsked, SmpSucceeded
 from ..irc import texts
 from ..irc.actions import Action, AskSecret, CloseSecret, LogOn, Send, ShowMessage, ShowNote, ShowOwn
 from ..model import Protection, Trust
@@ -15,15 +15,22 @@ _PROTECTION = {
     Protection.ENCRYPTED: "encrypted",
     Protection.UNEXPECTED_PLAIN: "unexpected",
 }
+_SLOW_STEPS = ("Identity", "Auth-R")
+"""Six or seven lines each, which chat clients send slowly."""
 _LOUD = ("WARNING", "NOT ", "Not sent")
 
 
 def frames(server: str, actions: Iterable[Action], masks: Mapping[str, str]) -> Iterator[Frame]:
     """Return actions of a server's host; `masks` are nick!user@host of people, by their nicks as seen."""
     for action in actions:
-        if isinstance(action, ShowNote) and isinstance(action.event, HandshakeStep):
-            continue  # for who wants to see how it works; in a chat it is in the way
+        if isinstance(action, ShowNote) and _is_in_the_way(action.event):
+            continue
         yield {"server": server, **_frame(action, masks)}
+
+
+def _is_in_the_way(event: Event | None) -> bool:
+    """Whether an event is for who wants to see how it works: nobody waits long for that step."""
+    return isinstance(event, HandshakeStep) and not (event.sent and event.message in _SLOW_STEPS)
 
 
 def _frame(action: Action, masks: Mapping[str, str]) -> Frame:

@@ -201,6 +201,7 @@ class Served:
             "requires": view.requires,
             "percent": self._progress.get(view.key),
             "fingerprint": None if fingerprint is None else str(fingerprint),
+            "own_fingerprint": None if view.own_fingerprint is None else str(view.own_fingerprint),
         }
 
     def _told(self, action: Action) -> Iterable[Action]:

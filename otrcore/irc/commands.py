@@ -16,6 +16,7 @@ from ..errors import OtrcoreError, UsageError
 from ..events import Event
 from ..model import Fingerprint, MessageState, Trust
 from ..policy import PRESETS, Policy
+from ..suites import VERSIONS
 from . import texts
 from .actions import Action, ShowNote
 from .host import IrcHost
@@ -24,7 +25,8 @@ QUESTION_MARKS = "?\N{FULLWIDTH QUESTION MARK}\N{ARABIC QUESTION MARK}\N{GREEK Q
 """What a question ends with.  In other clients a secret stands here, alone or behind the question."""
 
 OLD_VERSION = 2
-WITH_OLD, WITHOUT_OLD = "v2", "no-v2"
+ALLOWING = {f"v{version}": version for version in sorted(VERSIONS)}
+FORBIDDING = {f"no-{word}": version for word, version in ALLOWING.items()}
 NETWORK = "network"
 
 Run = Callable[[IrcHost, str, str], list[Action]]
@@ -249,7 +251,8 @@ def _policy(host: IrcHost, nick: str, typed: str) -> list[Action]:
     host.talk(nick)
     policy = host.policy(nick)
     if not word:
-        choices = (*PRESETS, f"{WITH_OLD} or {WITHOUT_OLD} (OTR version 2 too, or not)")
+        versions = (f"{word} or no-{word} (OTR version {version} too, or not)" for word, version in ALLOWING.items())
+        choices = (*PRESETS, *versions)
         return [
             _note(
                 nick,
@@ -262,8 +265,8 @@ def _policy(host: IrcHost, nick: str, typed: str) -> list[Action]:
     wanted = _wanted(word, policy)
     if wanted is None:
         return [_note(nick, f"Nothing was changed: /otr policy takes one of {', '.join(_WORDS)}.")]
-    if not wanted.versions and word in (WITH_OLD, WITHOUT_OLD):
-        return [_note(nick, f"OTR is switched off for {nick}: /otr policy default first.")]
+    if not wanted.versions and word not in PRESETS:
+        return [_note(nick, _no_version(policy, f"OTR is switched off for {nick}: /otr policy default first."))]
     changes = host.do(nick, lambda talk: talk.set_policy(wanted), sends=False)
     return [*changes, _note(nick, *texts.policy_lines(nick, host.policy(nick)))]
 
@@ -274,8 +277,9 @@ def _network_policy(host: IrcHost, nick: str, word: str) -> list[Action]:
     wanted = _wanted(word, policy) if word else policy
     if wanted is None:
         return [_note(nick, f"Nothing was changed: /otr policy network takes one of {', '.join(_WORDS)}.")]
-    if word and not wanted.versions and word in (WITH_OLD, WITHOUT_OLD):
-        return [_note(nick, "OTR is switched off on this network: /otr policy network default first.")]
+    if word and not wanted.versions and word not in PRESETS:
+        off = "OTR is switched off on this network: /otr policy network default first."
+        return [_note(nick, _no_version(policy, off))]
     actions = host.set_network_policy(wanted) if word else []
     everybody = f"everybody on {host.network} who has none of their own"
     return [*actions, _note(nick, *texts.policy_lines(everybody, host.network_policy))]
@@ -288,11 +292,18 @@ def _wanted(word: str, policy: Policy) -> Policy | None:
         preset = PRESETS[word]
         allowed = old & policy.versions if preset.versions else frozenset()
         return replace(preset, versions=preset.versions | allowed, padding=policy.padding)
-    if word == WITH_OLD:
-        return replace(policy, versions=policy.versions | old) if policy.versions else policy
-    if word == WITHOUT_OLD:
-        return replace(policy, versions=policy.versions - old)
+    if word in ALLOWING:
+        return replace(policy, versions=policy.versions | {ALLOWING[word]}) if policy.versions else policy
+    if word in FORBIDDING:
+        return replace(policy, versions=policy.versions - {FORBIDDING[word]})
     return None
+
+
+def _no_version(policy: Policy, off: str) -> str:
+    """Say why nothing was changed: OTR is off already, or would be, which another word is for."""
+    if not policy.versions:
+        return off
+    return "Nothing was changed, as no version would be left: /otr policy never switches OTR off."
 
 
 def _send_held(host: IrcHost, nick: str, argument: str) -> list[Action]:
@@ -344,7 +355,7 @@ def _client(host: IrcHost, nick: str, typed: str) -> list[Action]:
     return [*actions, _note(nick, f"What you type to {nick} goes to {to} of {nick}'s.")]
 
 
-_WORDS = (*PRESETS, WITH_OLD, WITHOUT_OLD)
+_WORDS = (*PRESETS, *(word for version in ALLOWING for word in (version, f"no-{version}")))
 
 COMMANDS = (
     Command("start", "ask for an encrypted conversation", _plainly(IrcHost.start), ("init",)),

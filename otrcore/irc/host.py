@@ -53,6 +53,8 @@ class Overview:
     requires: bool = False
     fingerprint: Fingerprint | None = None
     """Of the peer's key in an encrypted conversation."""
+    own_fingerprint: Fingerprint | None = None
+    """Of ours there: versions 3 and 4 have keys of their own."""
 
 
 class IrcHost:
@@ -212,6 +214,7 @@ class IrcHost:
                     info.version if info is not None else None,
                     talk.policy.require_encryption,
                     info.their_fingerprint if info is not None else None,
+                    info.our_fingerprint if info is not None else None,
                 )
 
     def guarded(self) -> tuple[str, ...]:

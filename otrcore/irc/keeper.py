@@ -169,18 +169,17 @@ class StoreKeeper:
             policy, known = ALWAYS, False
         if not known:
             self._news.append(UNKNOWN)
-        profile = None
+        tag, profile = None, b""
         try:
             tag = self._store.tags.claim(network)
-            profile = self._store.profiles.load(network, tag)
+            profile = self._store.profiles.load(network, tag) or b""
         except StoreUnavailable as error:
             self._failed(error)
-            tag = None
-        self._profiles[network] = profile = profile or b""
+        self._profiles[network] = profile
         return Account(identity, policy, instance_tag=tag, client_profile=profile, clock=self._clock)
 
     def keep_profile(self, network: str, account: Account) -> None:
-        """Save a client profile that is another one than before, if it can be: it takes a while to write."""
+        """Save a client profile that is another one than before, if it can be; it is no loss if not."""
         profile = account.client_profile
         if profile == self._profiles.get(network) or self._saving.resting:
             return
@@ -225,7 +224,7 @@ class StoreKeeper:
                 identities.unlock()
                 with self._store.transaction():
                     # If another process was faster, its key stays.
-                    identity = identities.find(network) or identities.put(network, self._passing[network].dsa)
+                    identity = identities.find(network) or identities.put(network, self._passing[network])
                 self._saving.works()
             identity = identity or identities.for_network(network)
         except StoreUnavailable as error:

@@ -79,7 +79,9 @@ class NickChanges:
 
     def _begin_anew(self, nick: str) -> list[Action]:
         talk = self._conversations.find(self._presence.key(nick))
-        return self._steps.do(talk, talk.renamed, slow=talk.starting) if talk is not None else []
+        if talk is None:
+            return []
+        return self._steps.do(talk, partial(Conversation.renamed, talk), slow=talk.starting)
 
     def _met_under(self, talk: Conversation, old: str) -> list[Action]:
         """Have a conversation that has moved go on with what is known of its nick now."""

@@ -127,8 +127,9 @@ class Renewal:
         if account is None:
             return []
         actions: list[Action] = []
-        if account.identity.fingerprint != identity.fingerprint:
-            other = _OTHER_IDENTITY.format(self._presence.network, identity.fingerprint)
+        shown = identity.fingerprint, identity.fingerprint_4
+        if (account.identity.fingerprint, account.identity.fingerprint_4) != shown:
+            other = _OTHER_IDENTITY.format(self._presence.network, *shown)
             actions.append(ShowNote("", (other,)))
         account.renew(identity, policy)
         for talk in account:
@@ -157,6 +158,6 @@ def _trust_changed(talk: Conversation, nick: str, before: Trust) -> list[Action]
 _NOT_TAKEN_IN = "What other programs have changed there is not known here until then."
 _TRUST_CHANGED = "The key of {} in this conversation is {} now: that was changed outside it."
 _OTHER_IDENTITY = (
-    "Your key on {} is another one from the next encrypted conversation on: {}. "
+    "Your key on {} is another one from the next encrypted conversation on: {}, and for OTR version 4 {}. "
     "Whoever has verified you has to do it again."
 )

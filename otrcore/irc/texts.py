@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -54,6 +54,9 @@ _STEPS = {
     "D-H Key": "which is the other half of it",
     "Reveal Signature": "which opens the seal and is signed",
     "Signature": "which is signed in turn",
+    "Identity": "message 1 of 3 for OTR version 4: it takes up to half a minute, as lines may not go out at once",
+    "Auth-R": "message 2 of 3: it takes a quarter of a minute, perhaps",
+    "Auth-I": "message 3 of 3",
 }
 _HANDSHAKE_FAILED = {
     HandshakeEnd.NO_ANSWER: "{peer} did not answer the request for OTR, and may not have it. ",
@@ -150,6 +153,13 @@ def explain(
             return _opened(event, peer, standing, familiar)
         case SessionEnded(SessionEnd.PEER):
             return (f"{peer} has ended the encrypted conversation, or has left. {standing.goes_out}",)
+        case SessionEnded(SessionEnd.EXPIRED):
+            return (
+                f"The encrypted conversation with {peer} is over: {peer} has said nothing for a day, and its keys "
+                f"are deleted, so that nobody can find them. {standing.goes_out}",
+            )
+        case SessionEnded(SessionEnd.RENEWED):
+            return (f"Fresh keys are agreed on with {peer}: what you type meanwhile waits for them.",)
         case SessionEnded():
             return (f"The encrypted conversation with {peer} is over. {_after_end(standing)}",)
         case Downgraded(known, offered):
@@ -183,8 +193,7 @@ def _held_back(reason: HeldBack, standing: Standing) -> str:
             )
         case HeldBack.FINISHED:
             return (
-                "the encrypted conversation was ended there. /otr start for a new one, "
-                "or /otr end to go on without."
+                "the encrypted conversation is over. /otr start for a new one, or /otr end to go on without."
             )
         case HeldBack.TOO_LARGE:
             return "the text is too long for one message. Send it in parts."
@@ -218,6 +227,7 @@ def _opened(
         *identification(event.info, peer),
         *several,
         *_known_as(peer, familiar),
+        *_other_kind(event.info, event.trust, peer, standing.memory),
         _how_verified(event.trust, peer),
     )
 
@@ -247,6 +257,26 @@ def _other_key(event: SessionOpened, peer: str, standing: Standing) -> tuple[str
         f"It may be a new client of {peer}'s, or somebody in between who reads everything: say nothing "
         "secret before you have verified it, by /otr smp ask, by voice or in person.",
     )
+
+
+def _other_kind(info: SessionInfo, trust: Trust, peer: str, memory: PeerMemory) -> tuple[str, ...]:
+    """Say why somebody who was verified is not: version 4 has keys of its own."""
+    if trust is not Trust.NONE:
+        return ()
+    shown = info.their_fingerprint
+    others = (key.fingerprint for key in memory.keys if key.trust is not Trust.NONE)
+    verified = next((other for other in others if not other.rivals(shown)), None)
+    if verified is None:
+        return ()
+    return (
+        f"You have verified {peer}'s key for OTR {_of_versions(verified.versions)}. That for "
+        f"{_of_versions(shown.versions)} is a key of its own, which has to be verified by itself.",
+    )
+
+
+def _of_versions(versions: Collection[int]) -> str:
+    *most, last = map(str, sorted(versions))
+    return f"versions {', '.join(most)} and {last}" if most else f"version {last}"
 
 
 def _how_verified(trust: Trust, peer: str) -> str:
@@ -346,12 +376,15 @@ def prompt(asked: AskSecret) -> tuple[str, ...]:
 def identification(info: SessionInfo, peer: str) -> tuple[str, ...]:
     """Return the lines by which two people can tell that nobody is in between; ours above theirs."""
     width = max(len(peer) + len("'s"), len("your")) + len(" fingerprint:")
+    halves = ("first", "second") if info.reads_first_half else ("second", "first")
     rows = (
-        ("your fingerprint:", str(info.our_fingerprint)),
-        (f"{peer}'s fingerprint:", str(info.their_fingerprint)),
-        ("session id:", info.session_id),
+        ("your fingerprint:", info.our_fingerprint.lines()),
+        (f"{peer}'s fingerprint:", info.their_fingerprint.lines()),
+        ("session id:", (f"{info.session_id} (you read out the {halves[0]} half, {peer} the {halves[1]})",)),
     )
-    return tuple(f"  {name:{width}} {value}" for name, value in rows)
+    return tuple(
+        f"  {name if at == 0 else '':{width}} {line}" for name, lines in rows for at, line in enumerate(lines)
+    )
 
 
 def status(peer: str, policy: Policy, talk: Conversation | None) -> tuple[str, ...]:
@@ -369,14 +402,14 @@ def status(peer: str, policy: Policy, talk: Conversation | None) -> tuple[str, .
         elif talk.smp_running:
             lines.append(f"A verification is under way: {peer} has not answered yet.")
         elif talk.trust is Trust.NONE:
-            lines.append(_how_verified(talk.trust, peer))
-    elif talk is not None and talk.state is MessageState.FINISHED:
-        lines.append(
-            f"{peer} has ended the encrypted conversation. "
-            "/otr start for a new one, or /otr end to go on without."
-        )
+            lines += [*_other_kind(info, talk.trust, peer, talk.memory), _how_verified(talk.trust, peer)]
     elif talk is not None and talk.starting:
         lines.append(f"An encrypted conversation with {peer} is being set up.")
+    elif talk is not None and talk.state is MessageState.FINISHED:
+        lines.append(
+            f"The encrypted conversation with {peer} is over. "
+            "/otr start for a new one, or /otr end to go on without."
+        )
     elif not policy.versions:
         lines.append(f"OTR is switched off for {peer}. /otr policy default to change that.")
     elif policy.require_encryption:
@@ -412,8 +445,7 @@ def policy_lines(peer: str, policy: Policy) -> tuple[str, ...]:
     """Return the lines that answer /otr policy."""
     name = name_of(policy) or "your own"
     meaning = f", {_MEANINGS[name]}" if name in _MEANINGS else ""
-    versions = " and ".join(str(version) for version in sorted(policy.versions))
-    spoken = f" OTR version {versions} is spoken." if versions else ""
+    spoken = f" OTR {_of_versions(policy.versions)} may be spoken." if policy.versions else ""
     return (f"Policy for {peer}: {name}{meaning}.{spoken}",)
 
 

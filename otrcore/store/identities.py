@@ -152,12 +152,12 @@ class Identities:
         self._cache.clear()
         return fingerprint
 
-    def put(self, network: str, key: DsaPrivateKey, *, replace: bool = False) -> Identity:
+    def put(self, network: str, key: DsaPrivateKey | Identity, *, replace: bool = False) -> Identity:
         """Keep an identity; StoreError if there is another one, unless that is to be replaced.
 
-        Its keys for version 4 are new ones, unless it is there already and has some.
+        The keys for version 4 of a bare DSA key are new ones, unless it is there already and has some.
         """
-        identity = Identity(key)
+        identity = key if isinstance(key, Identity) else Identity(key)
         self.unlock()
         with self._database.transaction() as connection:
             rows = connection.execute("SELECT fingerprint FROM identity WHERE network = ?", (network,))

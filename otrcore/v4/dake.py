@@ -251,6 +251,9 @@ class Dake:
                 self.state = WaitingAuthR(own, repeated=True)
                 return self._repeat(own.message, now)
             case WaitingAuthI(reply=reply) if now < self._touched + LIFETIME:
+                if not self._party.may_answer(now):
+                    self._retried = True
+                    return NOTHING
                 return self._repeat(reply, now)
         ended = {WaitingAuthR: HandshakeEnd.NO_ANSWER, WaitingAuthI: HandshakeEnd.INCOMPLETE}
         failed = ended.get(type(self.state))
@@ -282,6 +285,7 @@ class Dake:
             case WaitingAuthI(identity=answered, reply=reply), Identity() if answered == message:
                 if now < self._said + REPEAT_PAUSE:
                     raise PeerError(Reason.REPLAYED)
+                self._require_ration(now)
                 return self._repeat(reply, now, took=message)
             case WaitingAuthI(yielded=yielded), Identity():
                 if now < self._said + REPEAT_PAUSE:
@@ -327,6 +331,11 @@ class Dake:
         self._retried = self._retried or took is None
         return Outcome(replies=(reply.serialise(),), steps=_steps(took, reply))
 
+    def _require_ration(self, now: float) -> None:
+        """Let no more Auth-R go out than all instances together may have, as their tags can be made up."""
+        if not self._party.may_answer(now):
+            raise PeerError(Reason.TOO_MANY)
+
     def _header(self, message_type: int) -> Header:
         return Header(VERSION_4, message_type, self._party.own_tag, self._their_tag)
 
@@ -366,8 +375,7 @@ class Dake:
         claim, y, b, their_first = self._validate(message)
         own = self._party.identity.ed448
         members = _ring(claim.forging_key, own.public, y)
-        if not self._party.may_answer(now):
-            raise PeerError(Reason.TOO_MANY)
+        self._require_ration(now)
         x, a, first = self._ephemeral_keys()
         k = mixed_shared_secret(x.shared_secret(y), third_brace_key(a.shared_secret(b)))
         reply = AuthR(

@@ -303,7 +303,12 @@ ATTACKS = (
     Attack(
         34,
         "MACs compared in varying time",
-        _in("attacks", "attacks", "macs_and_hashes_are_compared_in_constant_time"),
+        _in(
+            "attacks",
+            "attacks",
+            "macs_and_hashes_are_compared_in_constant_time",
+            "macs_of_version_4_are_compared_in_constant_time",
+        ),
     ),
     Attack(
         35,
@@ -364,5 +369,136 @@ ATTACKS = (
         "Base64 with blanks, with equals signs inside, without its dot; two messages in a line",
         _in("attacks", "attacks", "odd_base64", "two_messages_in_one_line")
         + _in("wire", "rejoin", "the_dot_alone_in_the_last_line"),
+    ),
+    Attack(
+        41,
+        "Version 4: a transitional signature is forged, and takes over the trust in an older key",
+        _in("v4", "profile", "a_forged_transitional_signature_claims_nothing_of_its_victim")
+        + _in("v4", "refused_dake", "a_transitional_signature_says_nothing"),
+    ),
+    Attack(
+        42,
+        "Version 4: Identities that cross are answered by both, or repeated, and nobody finishes",
+        _in(
+            "v4",
+            "dake_crossing",
+            "two_of_us_in_every_order",
+            "with_otr4j_in_every_order",
+            "what_we_repeat_breaks_nothing_that_is_on_its_way",
+        ),
+    ),
+    Attack(
+        43,
+        "Version 4: recorded or made-up Identities make us send seven lines each",
+        _in(
+            "v4",
+            "refused_floods",
+            "answers_are_rationed",
+            "what_is_said_again_by_itself_is_rationed_too",
+            "we_begin_in_a_flood",
+            "the_peer_begins_and_then_comes_a_flood",
+            "a_running_session_is_left_alone",
+        ),
+    ),
+    Attack(
+        44,
+        "Version 4: an exchange of an older version inside a session, or after it",
+        _in(
+            "v4",
+            "refused_versions",
+            "a_message_of_an_older_version_is_ignored",
+            "a_query_for_an_older_version_is_ignored",
+            "a_contact_that_has_spoken_version_4_opens_an_older_one",
+            "starts_in_two_versions_cross_and_the_newer_one_counts",
+        ),
+    ),
+    Attack(
+        45,
+        "Version 4: points of small order and values outside the group, with all that follows made right",
+        _in("v4", "refused_dake", "an_illegal_value_in_an_identity", "an_illegal_value_in_an_auth_r")
+        + _in(
+            "v4",
+            "ratchet_forged",
+            "an_illegal_point_in_a_data_message",
+            "an_illegal_value_in_a_data_message",
+            "nothing_but_the_check_of_points_holds_them_off",
+        ),
+    ),
+    Attack(
+        46,
+        "Version 4: a ring in which a key stands twice shows who has signed",
+        _in(
+            "v4",
+            "refused_dake",
+            "a_ring_of_equal_keys_in_an_identity",
+            "a_ring_of_equal_keys_in_an_auth_r",
+        ),
+    ),
+    Attack(
+        47,
+        "Version 4: huge numbers of skipped messages cost memory and time",
+        _in(
+            "v4",
+            "ratchet_limits",
+            "one_more_is_refused_and_costs_nothing",
+            "the_oldest_gives_way_where_more_are_lost_in_all",
+            "forged_numbers_cost_no_more_than_the_limit",
+        ),
+    ),
+    Attack(
+        48,
+        "Version 4: late messages of earlier ratchets are lost, as by a wrong number in the store of keys",
+        _in(
+            "v4",
+            "ratchet_network",
+            "any_network",
+            "the_previous_count_leads_to_what_was_lost_at_the_end_of_a_ratchet",
+        ),
+    ),
+    Attack(
+        49,
+        "Version 4: MAC keys revealed while their message is still awaited, too many, or none",
+        _in("v4", "ratchet_network", "any_network")
+        + _in(
+            "v4",
+            "ratchet_limits",
+            "mac_keys_leave_a_few_at_a_time",
+            "mac_keys_that_wait_are_bounded_and_the_newest_are_kept",
+        )
+        + _in("v4", "ratchet_forged", "revealed_keys_are_not_covered")
+        + _in("attacks", "attacks", "a_revealed_key_of_version_4_forges_nothing_though_messages_are_delayed"),
+    ),
+    Attack(
+        50,
+        "Version 4: an exchange with somebody under another name, or while a name changes hands",
+        _in("v4", "refused_dake", "other_names_in_an_auth_r", "other_names_in_an_auth_i")
+        + _in(
+            "v4",
+            "dake_names",
+            "our_name_changes_while_our_identity_is_out",
+            "names_are_compared_byte_for_byte",
+        ),
+    ),
+    Attack(
+        51,
+        "Version 4: our own messages come back with another tag written in",
+        _in(
+            "v4",
+            "refused_dake",
+            "our_own_identity",
+            "our_own_auth_r",
+            "our_own_auth_i",
+            "our_own_data_message",
+        ),
+    ),
+    Attack(
+        52,
+        "Version 4: pieces under an identifier that somebody else has read on the way",
+        _in(
+            "v4",
+            "refused_floods",
+            "a_piece_of_somebody_else_spoils_one_message_and_not_the_next",
+            "each_message_of_ours_has_an_identifier_of_its_own",
+        ),
     ),
 )

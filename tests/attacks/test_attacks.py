@@ -26,6 +26,7 @@ from otrcore.crypto import hashes
 from otrcore.crypto.random import Purpose, system_random
 from otrcore.errors import Reason
 from otrcore.v3 import ake, channel
+from otrcore.v4 import ratchet
 from otrcore.wire import text as wire_text
 from otrcore.wire.fragment import cut
 from otrcore.wire.header import parse_header
@@ -33,8 +34,10 @@ from otrcore.wire.messages3 import DataMessage, RevealSignature, parse
 from otrcore.wire.text import TAG_BASE, TAG_GROUPS
 from tests.pair import OTHER, SIDES, TAGS, Pair, Side, identity, speaking
 from tests.snapshot import secrets_in, snapshot
+from tests.spec import reading4
 
-IN_VERSIONS = pytest.mark.parametrize("version", [2, 3])
+IN_VERSIONS = pytest.mark.parametrize("version", [2, 3, 4])
+IN_OLDER_VERSIONS = pytest.mark.parametrize("version", [2, 3])
 TAG = TAG_BASE + TAG_GROUPS[3]
 
 
@@ -150,7 +153,7 @@ def test_markup_is_text_and_hides_no_query() -> None:
 # ---- 7: MAC keys that are known
 
 
-@IN_VERSIONS
+@IN_OLDER_VERSIONS
 def test_a_revealed_key_forges_nothing_though_messages_are_delayed(version: int) -> None:
     """Alice's lines take a while; who reads on the way forges with every key as soon as it is revealed."""
     pair = encrypted(version)
@@ -180,6 +183,31 @@ def test_a_revealed_key_forges_nothing_though_messages_are_delayed(version: int)
             pair.hand("bob", line)
     assert keys
     assert [event.text for event in pair.of_kind("bob", Received)][-1] == "again 5"
+
+
+def test_a_revealed_key_of_version_4_forges_nothing_though_messages_are_delayed() -> None:
+    """The same with the keys of single messages, which late ones of earlier ratchets still wait for."""
+    pair = encrypted(4)
+    genuine: list[str] = []
+    keys: set[bytes] = set()
+    for number in range(6):
+        delayed = lines_of(pair.alice.send(f"from alice {number}"))
+        pair.say("bob", f"from bob {number}")
+        genuine += [*delayed, *lines_of(pair.alice.send(f"again {number}"))]
+        for _, line in pair.lines:
+            if line.startswith("?OTR:") and wire_text.decode(line)[2] == reading4.DATA:
+                keys.update(reading4.data_fields(wire_text.decode(line)).revealed)
+        for line in genuine:
+            covered = reading4.data_fields(wire_text.decode(line)).covered
+            forged = covered[:-1] + bytes((covered[-1] ^ 1,))
+            for key in keys:
+                mac = reading4.kdf(0x18, key, forged)
+                events = pair.bob.receive(wire_text.encode(forged + mac + bytes(4)))
+                assert not any(isinstance(event, Received) for event in events)
+        # The first of two comes much later, so that its key is one of those that are kept.
+        for line in genuine[-1:] + genuine[-6:-5]:
+            pair.hand("bob", line)
+    assert keys
 
 
 # ---- 15, 16, 17: what was not said by the peer, or not now
@@ -240,10 +268,11 @@ def test_our_own_messages_come_back_in_fragments(version: int, side: Side) -> No
             if sender != side or not line.startswith("?OTR:"):
                 continue
             header = parse_header(wire_text.decode(line))
-            pieces = [cut(line, 150, header)]
-            if version == 3:
+            identifier = 0x1234 if version == 4 else None
+            pieces = [cut(line, 150, header, identifier)]
+            if version != 2:
                 own, other = f"{TAGS[side]:08x}", f"{TAGS[OTHER[side]]:08x}"
-                turned = f"?OTR|{other}|{own}"
+                turned = "?OTR" + (f"|{identifier:08x}" if identifier else "") + f"|{other}|{own}"
                 pieces.append(tuple(turned + piece[len(turned) :] for piece in pieces[0]))
             for way in pieces:
                 fresh = pair.copy().talks[side]
@@ -301,7 +330,7 @@ def test_every_guess_of_a_peer_needs_an_answer_of_the_user() -> None:
 
 @pytest.mark.parametrize("zeros", [1, 2, 8, 15, 16])
 @pytest.mark.parametrize("starter", SIDES)
-@IN_VERSIONS
+@IN_OLDER_VERSIONS
 def test_an_r_with_leading_zeros(version: int, starter: Side, zeros: int) -> None:
     """It is 16 bytes on the wire and as a key, whatever they are."""
     r = bytes(zeros) + b"\x7f" * (16 - zeros)
@@ -328,7 +357,7 @@ def test_no_nonce_is_used_twice() -> None:
     assert len({signature[:20] for signature in signatures}) == len(signatures)
 
 
-@IN_VERSIONS
+@IN_OLDER_VERSIONS
 def test_macs_and_hashes_are_compared_in_constant_time(version: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every MAC, and the hash of a Commit, goes through the one comparison that takes constant time."""
     compared: list[tuple[str, int]] = []
@@ -355,6 +384,23 @@ def test_macs_and_hashes_are_compared_in_constant_time(version: int, monkeypatch
     assert pair.of_kind("bob", Received) == []
 
 
+def test_macs_of_version_4_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what the comparison says decides, nothing beside it."""
+    pair = encrypted(4)
+    compared: list[int] = []
+    for result in (True, False):
+
+        def same(left: bytes, right: bytes, result: bool = result) -> bool:
+            compared.append(len(right))
+            return hashes.same(left, right) and result
+
+        monkeypatch.setattr(ratchet, "same", same)
+        pair.clear()
+        pair.say("alice", "hello")
+        assert bool(pair.of_kind("bob", Received)) is result
+    assert compared == [64, 64]
+
+
 # ---- 35: after the end
 
 
@@ -370,7 +416,10 @@ def test_after_the_end_old_messages_are_unreadable(version: int, ended_by: Side)
     for side in SIDES:
         assert secrets_in(snapshot(pair.talks[side])) == set()
         for line in late[side]:
-            assert pair.talks[side].receive(line) == [Rejected(Reason.NO_SESSION, had_text=True)]
+            # In version 4 the peer is told so.
+            assert pair.talks[side].receive(line)[version == 4 :] == [
+                Rejected(Reason.NO_SESSION, had_text=True)
+            ]
     pair.secure()
     for side in SIDES:
         for line in late[side]:

@@ -15,16 +15,20 @@ from otrcore.identity import Identity
 from otrcore.irc.isupport import Features
 from otrcore.model import Fingerprint, SessionInfo
 from tests.bot.by_hand import NICK, OPEN, Bot, answers
+from tests.bot.conftest import BotFactory
 from tests.clients.drivers.otr_peer import OtrPeer
 
 ADMIN_VERBS = ("!stats", "!ban a!*@*", "!unban a!*@*", "!reload", "!quit")
 OPERATOR = Identity.generate()
+ADMINS = tuple(
+    fingerprint.digest.hex().upper() for fingerprint in (OPERATOR.fingerprint, OPERATOR.fingerprint_4)
+)
 
 
 @pytest.fixture
 def bot(port: int, tmp_path: Path) -> Iterator[Bot]:
-    """One whose operator has the key `OPERATOR`."""
-    made = Bot(port, tmp_path / "data", Config((), OPEN, admins=(OPERATOR.fingerprint.digest.hex().upper(),)))
+    """One whose operator is `OPERATOR`, in any version."""
+    made = Bot(port, tmp_path / "data", Config((), OPEN, admins=ADMINS))
     yield made
     made.close()
 
@@ -34,6 +38,17 @@ def operator(port: int) -> Iterator[OtrPeer]:
     with OtrPeer(port, "oper") as made:
         made.account = Account(OPERATOR)
         yield made
+
+
+def test_the_key_of_one_version_says_nothing_of_another(bots: BotFactory, operator: OtrPeer) -> None:
+    """Who is named by a key for versions 2 and 3 has to be named by that for version 4, too."""
+    bot = bots(Config((), OPEN, admins=ADMINS[:1]))
+    bot.secure(operator)
+    assert "there is no !stats" in bot.ask(operator, "!stats")
+    operator.say(NICK, "!otr 3")
+    talk = operator.account.conversation(NICK)
+    bot.wait(operator, lambda: talk.info is not None and talk.info.version == 3, "version 3")
+    assert "encrypted conversations" in bot.ask(operator, "!stats")
 
 
 def test_for_others_there_are_no_such_verbs(bot: Bot, alice: OtrPeer) -> None:

@@ -13,7 +13,7 @@ import pytest
 from otrbot.attended import AttendedRunner
 from otrbot.config import Config, Limits
 from otrbot.drills import DRILLS
-from otrbot.drills.exchange import PATIENCE_WITH_SIGNATURES, WrongSigner
+from otrbot.drills.exchange import PATIENCE_WITH_SIGNATURES, WrongRingSigner, WrongSigner
 from otrbot.drills.fragments import doubled, lost, swapped
 from otrbot.drills.play import BUSY, MUST_NOT_BE_SHOWN
 from otrbot.peer import EchoPeer
@@ -23,7 +23,9 @@ import otrcore.smp.machine
 import otrcore.v3.ake
 import otrcore.v3.smp
 from otrcore.conversation import Conversation
+from otrcore.crypto import ed448, ring
 from otrcore.crypto.dsa import verify
+from otrcore.crypto.random import system_random
 from otrcore.events import Event
 from otrcore.irc.dial import ServerAddress
 from otrcore.irc.keeper import StoreKeeper
@@ -31,9 +33,10 @@ from otrcore.irc.lanes import Threads
 from otrcore.irc.pacing import Pace
 from otrcore.policy import DEFAULT
 from otrcore.store.store import Store
+from otrcore.wire import messages3, messages4
 from otrcore.wire.fragment import parse_fragment
-from otrcore.wire.header import SMALLEST_INSTANCE_TAG
-from otrcore.wire.messages3 import DataMessage, DhCommit, Message, parse
+from otrcore.wire.header import SMALLEST_INSTANCE_TAG, VERSION_4, version_of
+from otrcore.wire.messages3 import DataMessage, DhCommit
 from otrcore.wire.text import ENCODED_MARK, decode, encode
 from tests.bot.drills.page import table
 from tests.bot.drills.rehearsal import BOT, CLIENT, Hosted, Rehearsal
@@ -44,14 +47,15 @@ from tests.clients.drivers.waiting import wait_for
 from tests.pair import Clock, identity
 
 
-def rehearsal(kind: type[Hosted] = Hosted) -> Rehearsal:
-    """The bot with a client of ours."""
-    return Rehearsal(lambda clock: kind(CLIENT, BOT, DEFAULT, clock))
+def rehearsal(kind: type[Hosted] = Hosted, version: int = 3) -> Rehearsal:
+    """The bot with a client of ours, in one version."""
+    policy = replace(DEFAULT, versions=frozenset({version}))
+    return Rehearsal(lambda clock: kind(CLIENT, BOT, policy, clock))
 
 
-def messages(lines: list[str]) -> list[Message]:
+def messages(lines: list[str]) -> list[messages3.Message | messages4.Message]:
     """The encoded messages among lines, of which none is wrongly cut."""
-    whole: list[Message] = []
+    whole: list[messages3.Message | messages4.Message] = []
     pieces: list[str] = []
     for line in lines:
         fragment = parse_fragment(line)
@@ -63,7 +67,8 @@ def messages(lines: list[str]) -> list[Message]:
                 continue
             text, pieces = "".join(pieces), []
         if text.startswith(ENCODED_MARK):
-            whole.append(parse(decode(text)))
+            raw = decode(text)
+            whole.append(messages4.parse(raw) if version_of(raw) == VERSION_4 else messages3.parse(raw))
     return whole
 
 
@@ -175,8 +180,9 @@ def test_a_wrong_signature_is_a_good_one_of_something_else() -> None:
     assert verify(real.public, b"content", signer.sign(b"content"))
 
 
-def test_starts_really_cross() -> None:
-    """Both have sent a D-H Commit before either has answered one."""
+@pytest.mark.parametrize(("version", "first"), [(3, DhCommit), (4, messages4.Identity)])
+def test_starts_really_cross(version: int, first: type) -> None:
+    """Both have sent the first message before either has answered one."""
 
     class Recorded(Hosted):
         def take(self) -> list[str]:
@@ -185,26 +191,96 @@ def test_starts_really_cross() -> None:
             return lines
 
     recorded: list[str] = []
-    played = rehearsal(Recorded)
+    played = rehearsal(Recorded, version)
     played.secure()
     recorded.clear()
     played.run(DRILLS["crossing"])
-    assert isinstance(messages(played.sent)[0], DhCommit)
-    assert isinstance(messages(recorded)[0], DhCommit)
+    assert isinstance(messages(played.sent)[0], first)
+    assert isinstance(messages(recorded)[0], first)
 
 
-def test_the_bot_has_its_own_key_again_after_any_drill() -> None:
-    for name in ("badsig", "keyswap"):
-        played = rehearsal()
+@pytest.mark.parametrize("version", [3, 4])
+def test_the_bot_has_its_own_key_again_after_any_drill(version: int) -> None:
+    for name in ("badsig", "keyswap", "expired"):
+        played = rehearsal(version=version)
         played.secure()
         played.run(DRILLS[name])
         played.client.start()
-        played.settle()
+        # In version 4 a start that the drill has left unfinished may be tried again first.
+        played.wait(60)
         talk = played.talk
         assert talk is not None
         assert talk.info is not None
-        assert talk.info.our_fingerprint == identity(BOT).fingerprint
+        assert talk.info.our_fingerprint == identity(BOT).fingerprint_in(version)
+        assert talk.info.version == version
         played.echo("as before")
+
+
+def drilled_4(name: str) -> tuple[Rehearsal, messages4.DataMessage, messages4.DataMessage]:
+    """In version 4: a good message of the bot's, and what a drill makes of the next one."""
+    played = rehearsal(version=4)
+    played.secure()
+    played.bot.say("a text")
+    good = messages(played.bot.take())[0]
+    DRILLS[name].run(played)
+    wrong = messages(played.bot.take())[0]
+    assert isinstance(good, messages4.DataMessage)
+    assert isinstance(wrong, messages4.DataMessage)
+    return played, good, wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "ratchets"), [("mac", 0), ("badtag", 0), ("oldkey", -2), ("skipratchet", 2)]
+)
+def test_nothing_else_is_wrong_with_a_message_of_version_4(name: str, ratchets: int) -> None:
+    played, good, wrong = drilled_4(name)
+    assert wrong.ratchet_id - good.ratchet_id == ratchets
+    mac = bytes((wrong.mac[0] ^ 1,)) + wrong.mac[1:] if name == "mac" else wrong.mac
+    mended = replace(wrong, header=good.header, ratchet_id=good.ratchet_id, mac=mac)
+    played.client.receive(encode(wrong.serialise()))
+    assert played.client.texts() == []
+    played.client.receive(encode(mended.serialise()))
+    assert played.client.texts() == [MUST_NOT_BE_SHOWN]
+
+
+def test_pieces_of_two_messages_come_in_turns() -> None:
+    played = rehearsal(version=4)
+    played.secure()
+    played.run(DRILLS["mixedfrag"])
+    fragments = [fragment for line in played.sent[:6] if (fragment := parse_fragment(line))]
+    assert [fragment.index for fragment in fragments] == [1, 1, 2, 2, 3, 3]
+    one, other = (fragments[at].identifier for at in range(2))
+    assert [fragment.identifier for fragment in fragments] == [one, other] * 3
+    assert one != other
+
+
+def test_a_profile_that_has_expired_is_in_order_else() -> None:
+    played = rehearsal(version=4)
+    played.secure()
+    DRILLS["expired"].run(played)
+    (start,) = messages(played.bot.take())
+    assert isinstance(start, messages4.Identity)
+    own = identity(BOT)
+    fields = start.profile
+    assert fields.public_key == own.ed448.public.encoded
+    assert ed448.verify(fields.public_key, fields.signed(), fields.signature)
+    assert fields.expires < time.time()
+    assert fields.owner_tag == start.header.sender_tag
+
+
+def test_a_wrong_ring_signature_is_wrong_for_a_while() -> None:
+    real, clock = identity(BOT).ed448, Clock()
+    signer = WrongRingSigner(real, clock)
+    others = [ed448.SigningKey.generate().public for _ in range(2)]
+    members = (others[0], real.public, others[1])
+
+    def is_good() -> bool:
+        return ring.verify(members, b"m", ring.sign(system_random, signer.pair, members, b"m"))
+
+    assert not is_good()
+    assert ed448.verify(real.public.encoded, b"a profile", signer.sign(b"a profile"))
+    clock.advance(PATIENCE_WITH_SIGNATURES)
+    assert is_good()
 
 
 @pytest.mark.parametrize("drill", DRILLS.values(), ids=list(DRILLS))
@@ -312,16 +388,16 @@ class Bot:
         self._store = Store(folder)
         # As many key exchanges as drills need one after the other.
         limits = Limits(akes_per_minute=100, akes_per_minute_all=100)
-        self._peer = EchoPeer(Config(networks=(), limits=limits), drills=DRILLS, clock=self._clock)
+        self._peer = EchoPeer(Config(networks=(), limits=limits), drills=DRILLS, clock=self.clock)
         self.runner = AttendedRunner(
             ServerAddress("127.0.0.1", port),
             BOT,
             self._peer,
-            StoreKeeper(self._store, contacts=False, clock=self._clock),
+            StoreKeeper(self._store, contacts=False, clock=self.clock),
             realname="a bot",
             lanes=Threads(),
             pace=Pace.NONE,
-            clock=self._clock,
+            clock=self.clock,
         )
         self._peer.speak_by(self.runner)
         self.runner.connect()
@@ -331,7 +407,7 @@ class Bot:
 
         def work_and_look() -> object:
             self.runner.process(0.01)
-            if self._peer.next_tick is not None and self._clock() >= self._peer.next_tick:
+            if self._peer.next_tick is not None and self.clock() >= self._peer.next_tick:
                 self._peer.tick()
             return look()
 
@@ -346,7 +422,8 @@ class Bot:
         self.runner.close("done", 0.1)
         self._store.close()
 
-    def _clock(self) -> float:
+    def clock(self) -> float:
+        """Return its time, in seconds."""
         return time.monotonic() + self._later
 
 
@@ -371,6 +448,8 @@ def bot(port: int, tmp_path: Path) -> Iterator[Bot]:
 def test_every_drill_over_a_server(bot: Bot, port: int) -> None:
     """With the lanes, the verbs and the limits that people meet."""
     with OtrPeer(port, CLIENT) as alice:
+        # As many starts one after the other would be refused if no time had passed for her.
+        alice.account._clock = bot.clock
 
         def heard(text: str) -> bool:
             alice.pump()

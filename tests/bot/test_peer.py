@@ -26,12 +26,13 @@ from otrbot.peer import (
 from otrbot.verbs import VERBS, WORD
 
 from otrcore.account import Account
+from otrcore.conversation import QUERY_PATIENCE
 from otrcore.events import Event, Received, SmpAborted, SmpFailed, SmpSucceeded, Transmit
 from otrcore.identity import Identity
 from otrcore.irc.lanes import Threads
 from otrcore.irc.pacing import Pace
 from otrcore.model import MessageState
-from otrcore.policy import MANUAL
+from otrcore.policy import DEFAULT, MANUAL
 from tests.bot.by_hand import NICK, OPEN, Bot, answers
 from tests.bot.conftest import BotFactory
 from tests.clients.drivers.irssi import Irssi
@@ -121,7 +122,7 @@ def test_an_error_message_is_answered_by_one_request_at_most(bot: Bot, alice: Ot
         alice.raw(f"PRIVMSG {NICK} :?OTR Error: no")
     bot.settle(alice)
     (answer,) = answers(alice)
-    assert answer.text.startswith("?OTRv23?")
+    assert answer.text.startswith("?OTRv234?")
 
 
 @pytest.mark.parametrize("nick", ["NickServ", "testserv", "global", "ALIS"])
@@ -397,7 +398,7 @@ class Scripted:
     def __init__(self, server: Peer) -> None:
         self.server = server
         self.mask = "alice!alice@home"
-        self.talk = Account(IDENTITY).conversation("echo")
+        self.talk = Account(IDENTITY, name="alice").conversation("echo")
         self.texts: list[str] = []
         self._do(self.talk.start())
         while self.talk.state is not MessageState.ENCRYPTED:
@@ -589,6 +590,7 @@ def test_people_who_come_and_go_leave_nothing_behind(bots: BotFactory, port: int
 
 def test_who_has_kept_keys_that_are_lost_here_is_told_and_recovers(bots: BotFactory, port: int) -> None:
     with OtrPeer(port, "alice") as alice:
+        alice.account.policy = replace(DEFAULT, versions=frozenset({3}))
         first = bots()
         first.secure(alice)
         first.close()
@@ -599,6 +601,37 @@ def test_who_has_kept_keys_that_are_lost_here_is_told_and_recovers(bots: BotFact
         second.wait(alice, lambda: alice.received(NICK), "an echo in a new conversation")
         assert alice.received(NICK) == ["[resent] lost too"]
         assert [message.text for message in answers(alice)].count(LOST_SESSION) == 1
+
+
+def test_keys_of_version_4_that_are_lost_here_are_replaced_without_a_query(
+    bots: BotFactory, port: int
+) -> None:
+    """One is not allowed inside a conversation of version 4, in which the peer believes itself."""
+    with OtrPeer(port, "alice") as alice:
+        first = bots()
+        first.secure(alice)
+        first.close()
+        before = len(answers(alice))
+        second = bots()
+        alice.say(NICK, "lost")
+        alice.say(NICK, "lost too")
+        second.wait(alice, lambda: alice.received(NICK), "an echo in a new conversation")
+        assert alice.received(NICK) == ["[resent] lost too"]
+        said = [line for line in (message.text for message in answers(alice)[before:]) if " " in line]
+        assert said
+        assert all(line.startswith("?OTR Error: ERROR_2: ") for line in said)
+        assert second.counted.all == ["ake 4 ok"]
+
+
+def test_a_peer_that_does_not_answer_a_renewal_can_talk_plainly_again(bot: Bot, alice: OtrPeer) -> None:
+    """In version 4 the conversation ends first, and until there is another one nothing goes out plain."""
+    bot.secure(alice)
+    alice.answering = False
+    bot.runner.do("alice", lambda talk: talk.start(), slow=True)
+    bot.wait(alice, lambda: bot.runner.state("alice") is MessageState.FINISHED, "the end")
+    bot.advance(QUERY_PATIENCE + 1)
+    bot.wait(alice, lambda: bot.runner.state("alice") is MessageState.PLAINTEXT, "the end of waiting")
+    assert bot.ask_plain(alice, "!ping") == "Plain: pong"
 
 
 # ---- limits
@@ -625,7 +658,7 @@ def test_an_echo_is_not_echoed(bot: Bot, alice: OtrPeer) -> None:
         alice.say(NICK, alice.received(NICK)[-1])
     bot.settle(alice)
     assert alice.received(NICK) == ["hello"] * 4
-    assert bot.counted.all == ["ake 3 ok", "throttled"]
+    assert bot.counted.all == ["ake 4 ok", "throttled"]
 
 
 @pytest.mark.parametrize("begins", ["?OTRv3?", "?OTR?v23?", "?OTR:AAMC.", "?OTR|00000100|00000000,1,2,?OT,"])

@@ -246,7 +246,7 @@ def test_an_operators_bot(tmp_path: Path, port: int) -> None:
         guest.wait_received("operated", "hello")
         wait_for(lambda: 'otrbot_sessions{network="one"} 1.0' in get(web, "/metrics")[1], "a session", 30.0)
         metrics = get(web, "/metrics")[1]
-        assert 'otrbot_ake_total{network="one",result="ok",version="3"} 1.0' in metrics
+        assert 'otrbot_ake_total{network="one",result="ok",version="4"} 1.0' in metrics
         steps = re.search(r'otrbot_crypto_seconds_count{network="one"} ([0-9.]+)', metrics)
         assert steps is not None
         assert float(steps[1]) >= 2  # of a key exchange

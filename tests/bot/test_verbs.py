@@ -13,12 +13,22 @@ from otrbot.config import Config
 from otrbot.stage import MAX_LINE, Drill, Stage
 from otrbot.verbs import MAX_ANSWER, QUESTION, VERBS, WORD, WRONG_WORD, big_text, read, table
 
-from otrcore.events import SessionOpened, SmpAborted, SmpAsked, SmpFailed, SmpSucceeded
-from otrcore.model import MessageState, Trust
+from otrcore.events import (
+    Received,
+    SessionEnd,
+    SessionEnded,
+    SessionOpened,
+    SmpAborted,
+    SmpAsked,
+    SmpFailed,
+    SmpSucceeded,
+)
+from otrcore.model import MessageState, Protection, Trust
 from otrcore.policy import MANUAL
 from tests.bot.by_hand import NICK, OPEN, Bot, answers
 from tests.bot.conftest import BotFactory
 from tests.clients.drivers.otr_peer import OtrPeer
+from tests.pair import speaking
 
 
 def talk_with(bot: Bot, alice: OtrPeer) -> Any:
@@ -76,10 +86,9 @@ SIMPLE = {
     "!help !refresh": r"!rekey, also !refresh: .*",
     "!help nothing": r"there is no !nothing: !help .*",
     "!nothing": r"there is no !nothing: !help .*",
-    "!versions": r"I speak OTR versions 2 and 3; otrcore \d.*",
+    "!versions": r"I speak OTR versions 2, 3 and 4; otrcore \d.*",
     "!ping": r"pong",
-    "!fingerprint": r"my fingerprint: [0-9A-F]{8}( [0-9A-F]{8}){4}(; yours: [0-9A-F ]{44})?",
-    "!otr 1": r"write !otr \[2\|3\]: .*",
+    "!otr 1": r"write !otr \[2\|3\|4\]: .*",
     "!smp what": r"write !smp .*",
     "!fragment 100": r"my lines of OTR have at most 100 bytes now",
     "!fragment 440": r"my lines of OTR have at most 440 bytes now",
@@ -137,11 +146,53 @@ def test_an_action_or_several_lines_are_no_verb(bot: Bot, alice: OtrPeer) -> Non
     assert bot.ask(alice, "!ping\n!ping") == "!ping"
 
 
+def answers_to(bot: Bot, alice: OtrPeer, text: str, count: int) -> list[str]:
+    """Say something in the way in which the two talk, and return all answers: so many."""
+    hear, say = (alice.received, alice.say) if alice.secured(NICK) else (alice.plain, alice.say_plain)
+    before = len(hear(NICK))
+    say(NICK, text)
+    bot.settle(alice)
+    bot.wait(alice, lambda: len(hear(NICK)) == before + count, f"{count} answers to {text}")
+    return [line.partition(": ")[2] for line in hear(NICK)[before:]]
+
+
 def test_whoami(bot: Bot, alice: OtrPeer) -> None:
-    assert re.fullmatch(r"Plain: you are alice!\S+@\S+", bot.ask_plain(alice, "!whoami"))
+    alice.account.policy = speaking(3)
+    (said,) = answers_to(bot, alice, "!whoami", 1)
+    assert re.fullmatch(r"you are alice!\S+@\S+", said)
     bot.secure(alice)
-    said = bot.ask(alice, "!whoami")
-    assert f"your key is {alice.account.identity.fingerprint}, you are alice!" in said
+    (said,) = answers_to(bot, alice, "!whoami", 1)
+    assert said.startswith(f"your key is {alice.account.identity.fingerprint}, you are alice!")
+
+
+def test_whoami_in_version_4(bot: Bot, alice: OtrPeer) -> None:
+    bot.secure(alice)
+    you, key = answers_to(bot, alice, "!whoami", 2)
+    assert key == f"your key is {alice.account.identity.fingerprint_4}"
+    assert re.fullmatch(r"you are alice!\S+@\S+", you)
+
+
+def test_the_fingerprint_is_that_of_the_version(bot: Bot, alice: OtrPeer) -> None:
+    """Before any conversation it is both: who wants to compare needs it beforehand."""
+    alice.account.policy = speaking(3)
+    plain = answers_to(bot, alice, "!fingerprint", 2)
+    own = bot.runner.fingerprint
+    assert plain == [f"my fingerprint: {own}", f"in OTR version 4: {bot.runner.fingerprint_4}"]
+    theirs = alice.account.identity
+    bot.secure(alice)
+    (said,) = answers_to(bot, alice, "!fingerprint", 1)
+    assert said == f"my fingerprint: {own}; yours: {theirs.fingerprint}"
+    assert str(talk_with(bot, alice).info.their_fingerprint) == str(own)
+
+
+def test_the_fingerprint_in_version_4(bot: Bot, alice: OtrPeer) -> None:
+    bot.secure(alice)
+    info = talk_with(bot, alice).info
+    assert info.their_fingerprint == bot.runner.fingerprint_4
+    assert answers_to(bot, alice, "!fingerprint", 2) == [
+        f"my fingerprint: {info.their_fingerprint}",
+        f"yours: {alice.account.identity.fingerprint_4}",
+    ]
 
 
 def test_status(bot: Bot, alice: OtrPeer) -> None:
@@ -153,7 +204,7 @@ def test_status(bot: Bot, alice: OtrPeer) -> None:
     said = bot.ask(alice, "!status")
     own = f"{alice.account.instance_tag:08x}"
     theirs = f"{info.their_instance_tag:08x}"
-    assert f"OTR 3, id {alice.session_id(NICK)}, tags: mine {theirs}, yours {own}; your pieces" in said
+    assert f"OTR 4, id {alice.session_id(NICK)}, tags: mine {theirs}, yours {own}; your pieces" in said
     assert "mine 123 bytes" in said
     # The key exchange took some.
     assert int(re.findall(r"so far: (\d+)", said)[0]) > 0
@@ -163,8 +214,13 @@ def test_status(bot: Bot, alice: OtrPeer) -> None:
 
 
 def test_otr_sends_a_query_and_speaks_what_it_offers(bot: Bot, alice: OtrPeer) -> None:
-    alice.account.policy = replace(MANUAL, versions=frozenset({2, 3}))
-    for argument, query, version in (("2", "?OTRv2?", 2), ("3", "?OTRv3?", 3), ("", "?OTRv23?", 3)):
+    alice.account.policy = speaking(2, 3, 4)
+    for argument, query, version in (
+        ("2", "?OTRv2?", 2),
+        ("3", "?OTRv3?", 3),
+        ("4", "?OTRv4?", 4),
+        ("", "?OTRv234?", 4),
+    ):
         done = len(versions(alice))
         alice.say_plain(NICK, f"!otr {argument}")
         bot.wait(alice, lambda done=done: len(versions(alice)) > done, "a session")  # type: ignore[misc]
@@ -177,7 +233,7 @@ def test_otr_sends_a_query_and_speaks_what_it_offers(bot: Bot, alice: OtrPeer) -
 
 
 def test_otr_2_from_within_version_3(bot: Bot, alice: OtrPeer) -> None:
-    alice.account.policy = replace(MANUAL, versions=frozenset({2, 3}))
+    alice.account.policy = speaking(2, 3)
     bot.secure(alice)
     alice.say(NICK, "!otr 2")
     bot.wait(alice, lambda: versions(alice) == [3, 2], "version 2")
@@ -186,10 +242,42 @@ def test_otr_2_from_within_version_3(bot: Bot, alice: OtrPeer) -> None:
     bot.wait(alice, lambda: versions(alice) == [3, 2, 3], "version 3")
 
 
+def test_otr_3_from_within_version_4_and_back(bot: Bot, alice: OtrPeer) -> None:
+    """A query inside version 4 leads to nothing older: the bot ends what there is first."""
+    bot.secure(alice)
+    alice.say(NICK, "!otr 3")
+    bot.wait(alice, lambda: versions(alice) == [4, 3], "version 3")
+    assert bot.ask(alice, "!status").startswith("Encrypted: OTR 3, ")
+    alice.say(NICK, "!otr 4")
+    bot.wait(alice, lambda: versions(alice) == [4, 3, 4], "version 4")
+    assert bot.ask(alice, "!status").startswith("Encrypted: OTR 4, ")
+
+
+def test_no_query_is_sent_inside_version_4(bot: Bot, alice: OtrPeer) -> None:
+    bot.secure(alice)
+    before = len(alice.events_with(NICK))
+    alice.answering = False
+    alice.say(NICK, "!rekey")
+    bot.settle(alice)
+    lines = [message.text for message in answers(alice)]
+    assert lines[-1].startswith("?OTRv4?")
+    alice.answering = True
+    for line in lines:
+        alice.take(NICK, line)
+    events = alice.events_with(NICK)[before:]
+    ended = events.index(SessionEnded(SessionEnd.PEER))
+    said = Received(
+        "Encrypted: I end this conversation, and here comes a query for another one, with fresh keys",
+        Protection.ENCRYPTED,
+    )
+    assert events.index(said) < ended
+    bot.wait(alice, lambda: versions(alice) == [4, 4], "fresh keys")
+
+
 def test_tag_offers_unseen(bot: Bot, alice: OtrPeer) -> None:
     alice.account.policy = replace(MANUAL, start_on_tag=True)
     alice.say_plain(NICK, "!tag")
-    bot.wait(alice, lambda: versions(alice) == [3], "a session")
+    bot.wait(alice, lambda: versions(alice) == [4], "a session")
     tagged = [message.text for message in answers(alice) if " \t  \t\t\t\t" in message.text]
     assert len(tagged) == 1
     assert not tagged[0].endswith((" ", "\t"))
@@ -197,20 +285,21 @@ def test_tag_offers_unseen(bot: Bot, alice: OtrPeer) -> None:
 
 
 def test_rekey_keeps_to_the_version(bot: Bot, alice: OtrPeer) -> None:
-    alice.account.policy = replace(MANUAL, versions=frozenset({2, 3}))
+    alice.account.policy = speaking(2, 3)
     alice.say_plain(NICK, "!otr 2")
     bot.wait(alice, lambda: versions(alice) == [2], "a session")
     alice.say(NICK, "!rekey")
     bot.wait(alice, lambda: versions(alice) == [2, 2], "fresh keys")
 
 
-@pytest.mark.parametrize("verb", ["!rekey", "!refresh"])
-def test_rekey_in_both_states(bot: Bot, alice: OtrPeer, verb: str) -> None:
+@pytest.mark.parametrize(("verb", "version"), [("!rekey", 3), ("!refresh", 3), ("!rekey", 4)])
+def test_rekey_in_both_states(bot: Bot, alice: OtrPeer, verb: str, version: int) -> None:
+    alice.account.policy = speaking(version)
     alice.say_plain(NICK, verb)
-    bot.wait(alice, lambda: versions(alice) == [3], "a session")
+    bot.wait(alice, lambda: versions(alice) == [version], "a session")
     first = alice.session_id(NICK)
     alice.say(NICK, verb)
-    bot.wait(alice, lambda: versions(alice) == [3, 3], "fresh keys")
+    bot.wait(alice, lambda: versions(alice) == [version, version], "fresh keys")
     assert alice.session_id(NICK) != first
     assert bot.ask(alice, "an echo") == "an echo"
 
@@ -267,7 +356,7 @@ def test_smp_by_the_word_and_by_a_question(bot: Bot, alice: OtrPeer) -> None:
     assert isinstance(outcome(bot, alice), SmpFailed)
     bot.settle(alice)
     assert "SMP: another word" in bot.ask(alice, "!status")
-    assert bot.counted.all == ["ake 3 ok", "smp ok", "smp failed"]
+    assert bot.counted.all == ["ake 4 ok", "smp ok", "smp failed"]
 
 
 def test_smp_wrong_lies_both_ways_once(bot: Bot, alice: OtrPeer) -> None:
@@ -419,7 +508,7 @@ def test_a_drill_hears_and_acts(drilling: Bot, alice: OtrPeer) -> None:
     bot.ask(alice, "!drill on")
     alice.say(NICK, "!drill listen")
     bot.wait(alice, lambda: "Drill listen is over: fresh keys." in alice.received(NICK), "the end")
-    assert versions(alice) == [3, 3]
+    assert versions(alice) == [4, 4]
     # Fresh keys are no end of the conversation.
     assert bot.ask(alice, "!drill plain").startswith("Drill plain: ")
 

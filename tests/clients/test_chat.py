@@ -66,10 +66,10 @@ def test_a_conversation_with_the_bot(wire: RecordingProxy, bot: OtrBot, chat: Ch
 
     alice.type("/otr start")
     alice.wait_secured()
-    for step in ("Received: D-H Commit", "Sent: D-H Key", "Received: Reveal Signature", "Sent: Signature"):
+    for step in ("Received: Identity", "Sent: Auth-R", "Received: Auth-I"):
         assert f"-- {step}, " in alice.screen()
     assert alice.fingerprints().keys() == {ME, BOT}
-    assert alice.fingerprints()[BOT] == bot.fingerprint
+    assert alice.fingerprints()[BOT] == bot.fingerprint_4
 
     long = ("Something longer than a line of IRC can be, ü and 你 among it. " * 20)[:600]
     for text in ("Grüße, 你好, 👋🏽 and  two blanks", long):
@@ -85,7 +85,7 @@ def test_a_conversation_with_the_bot(wire: RecordingProxy, bot: OtrBot, chat: Ch
     assert "<echo> \n" not in alice.screen()
 
     alice.type("/otr status")
-    alice.wait_shown("-- The conversation with echo is encrypted (OTR version 3), and not verified.")
+    alice.wait_shown("-- The conversation with echo is encrypted (OTR version 4), and not verified.")
     alice.wait_shown(alice.session_id(), times=2)
     alice.type("/otr end")
     alice.wait_shown("-- The encrypted conversation with echo is over. What you type goes out unencrypted.\n")
@@ -177,7 +177,7 @@ def test_what_is_typed_during_the_start_waits_for_its_end(
     alice = chat()
     peer.answering = False
     alice.type("/otr start")
-    peer.wait(lambda: any("?OTRv3?" in message.text for message in peer.messages), "the query")
+    peer.wait(lambda: any("?OTRv34?" in message.text for message in peer.messages), "the query")
     alice.type("after the query")
     alice.wait_shown("-- Waiting: it leaves encrypted once the conversation with bob is.\n")
     alice.type("/otr status")
@@ -194,7 +194,7 @@ def test_what_waits_in_vain_is_given_back(peer: OtrPeer, wire: RecordingProxy, c
     alice = chat()
     peer.answering = False
     alice.type("/otr start")
-    peer.wait(lambda: any("?OTRv3?" in message.text for message in peer.messages), "the query")
+    peer.wait(lambda: any("?OTRv34?" in message.text for message in peer.messages), "the query")
     alice.type("after the query")
     alice.wait_shown("-- Waiting: ")
     alice.type("/otr end")

@@ -36,7 +36,7 @@ ALICE = "Alice-" + "a" * 24
 TEXTS = ["short", "Grüße aus Zürich, 你好, 👋🏽", "two  blanks, $nick %n; ends;", "?OTR is my secret"]
 LONG = ("A line of a thousand characters, ü among them, which IRC has no room for. " * 14)[:1000]
 
-SECURED = "is encrypted (OTR version 3)"
+SECURED = "is encrypted (OTR version {})"
 # Characters of a tab's name that HexChat shows for sure.
 _SHOWN = 15
 
@@ -49,6 +49,8 @@ class Other(Protocol):
     """Somebody else's program, in a conversation with Alice."""
 
     nick: str
+    version: int
+    """The highest that both speak."""
 
     def type(self, line: str) -> None:
         """Type a line."""
@@ -74,6 +76,8 @@ class Other(Protocol):
 
 class LibotrHexChat:
     """A HexChat with hexchat-otr; what a plugin in C prints is only found in HexChat's logs."""
+
+    version = 3
 
     def __init__(self, client: HexChat) -> None:
         self.client, self.nick = client, client.nick
@@ -106,6 +110,8 @@ class LibotrHexChat:
 class LibotrIrssi:
     """An irssi with irssi-otr."""
 
+    version = 3
+
     def __init__(self, client: Irssi) -> None:
         self.client, self.nick = client, client.nick
 
@@ -137,6 +143,8 @@ class LibotrIrssi:
 
 class OurWeeChat:
     """A WeeChat with our script."""
+
+    version = 4
 
     def __init__(self, client: WeeChat) -> None:
         self.client, self.nick = client, client.nick
@@ -236,13 +244,14 @@ def answer(client: HexChat, peer: str, secret: str) -> None:
 
 @pytest.mark.parametrize("starts", ["here", "there"])
 def test_a_conversation(alice: HexChat, bob: Other, starts: str) -> None:
-    secured = len(notes(alice, bob.nick, f"Secured: the conversation with {bob.nick} {SECURED}"))
+    told = f"Secured: the conversation with {bob.nick} {SECURED.format(bob.version)}"
+    secured = len(notes(alice, bob.nick, told))
     before = len(alice.wire.lines)
     if starts == "there":
         bob.start()
     else:
         alice.say(bob.nick, "/otr start")
-    wait_note(alice, bob.nick, f"Secured: the conversation with {bob.nick} {SECURED}", secured + 1)
+    wait_note(alice, bob.nick, told, secured + 1)
     wait_label(alice, bob.nick, f"{UNVERIFIED} {bob.nick}")
 
     for text in TEXTS:
@@ -318,9 +327,9 @@ def test_a_conversation_with_the_bot(tmp_path: Path, server: Ngircd, alice: HexC
         alice.say("echo", "hello?")
         alice.wait(lambda: [text for text in received(alice, "echo") if "/otr start" in text], "the hint")
         alice.say("echo", "/otr start")
-        wait_note(alice, "echo", SECURED)
-        shown = " ".join(bot.fingerprint[at : at + 8] for at in range(0, 40, 8))
-        assert notes(alice, "echo", shown)
+        wait_note(alice, "echo", SECURED.format(4))
+        for half in (bot.fingerprint_4[:56], bot.fingerprint_4[56:]):
+            assert notes(alice, "echo", " ".join(half[at : at + 8] for at in range(0, 56, 8)))
         for text in (*TEXTS, LONG):
             alice.say("echo", text)
             wait_read(lambda: received(alice, "echo"), text)
@@ -345,13 +354,14 @@ def test_where_the_server_echoes(tmp_path: Path) -> None:
         alice.say("bob", LONG)
         wait_read(lambda: received(bob, "alice"), LONG)
         talk(bob, alice, "hello back")
+        talk(alice, bob, "hello again")  # in one line, as the first message does not go out
         echoes = [
             line for line in alice.wire.received() if line.partition(" :?OTR")[0].endswith("PRIVMSG bob")
         ]
         assert echoes
-        assert sent(alice, "bob") == ["hello", LONG]
+        assert sent(alice, "bob") == ["hello", LONG, "hello again"]
 
-        cipher = next(line for line in alice.wire.sent() if "PRIVMSG bob :?OTR:AAMD" in line)
+        cipher = next(line for line in alice.wire.sent() if "PRIVMSG bob :?OTR:AAQD" in line)
         before = len(alice.wire.sent())
         for tag in ("", "@time=2026-01-01T00:00:00.000Z "):
             alice.command(f"/recv {tag}:alice!alice@127.0.0.1 {cipher}", status())
@@ -361,7 +371,9 @@ def test_where_the_server_echoes(tmp_path: Path) -> None:
         assert received(alice, "alice")[shown:] == ["from another client of mine"]
         talk_both_ways(alice, bob, "it goes on")
         assert not [
-            line for line in alice.wire.sent()[before:] if ":?OTR" in line and ":?OTR:AAMD" not in line
+            line
+            for line in alice.wire.sent()[before:]
+            if ":?OTR" in line and ":?OTR:AAQD" not in line and ":?OTR|" not in line
         ]
         assert not [line for line in alice.printed() if "?OTR" in line.text]
         assert not [note for note in notes(alice, "bob") if "error" in note or "could not be read" in note]

@@ -134,7 +134,7 @@ def test_what_is_typed_arrives_and_is_readable_nowhere_else(pair: Pair) -> None:
     lines = pair.alice.wire.lines[before:]
     carried = [line.text for line in lines if "PRIVMSG" in line.text]
     assert len(carried) >= 2 * len(TEXTS)
-    assert all(" :?OTR:AAMD" in line or " :?OTR|" in line for line in carried)
+    assert all(" :?OTR:AAQD" in line or " :?OTR|" in line for line in carried)
     assert not [text for text in TEXTS if readable([pair.alice, pair.bob], text)]
     for one, other in pair.both():
         # Once each, with the sign, and as HexChat shows what is said without OTR.
@@ -292,9 +292,9 @@ def test_help_and_status(pair: Pair) -> None:
     wait_note(pair.alice, BOB, "/otr smp ask [QUESTION?]")
     wait_note(pair.alice, BOB, "/otr set [NAME [VALUE]]")
     for typed in (f"/otr status {BOB}", f"/OTR info {BOB} test"):
-        before = len(notes(pair.alice, BOB, "is encrypted (OTR version 3)"))
+        before = len(notes(pair.alice, BOB, "is encrypted (OTR version 4)"))
         pair.alice.type(typed, status())
-        wait_note(pair.alice, BOB, "is encrypted (OTR version 3)", before + 1)
+        wait_note(pair.alice, BOB, "is encrypted (OTR version 4)", before + 1)
     pair.alice.type("/otr keys", status())
     pair.alice.wait_printed("you have the key", status())
     pair.alice.type("/otr status", status())
@@ -459,7 +459,7 @@ def test_who_is_ignored_is_not_shown(pair: Pair, peer: OtrPeer) -> None:
     peer.say_plain(ALICE, "nor me")
     peer.settle()
     pair.alice.command("/otr status", private(peer.nick))
-    wait_note(pair.alice, peer.nick, "is encrypted (OTR version 3)")
+    wait_note(pair.alice, peer.nick, "is encrypted (OTR version 4)")
     pair.alice.command(f"/unignore {peer.nick}!*@* QUIET", status())
     assert heard(pair.alice, peer) == []
     assert not [line for line in pair.alice.printed() if "not seen" in line.text]

@@ -430,7 +430,12 @@ def test_a_peers_question_breaks_nothing(pair: Pair, peer: OtrPeer, question: st
 def test_comparing_fingerprints(pair: Pair, peer: OtrPeer) -> None:
     alice = pair.alice
     alice.show(private(peer.nick))
-    theirs, ours = (notes(alice, peer.nick, text)[0].split(":")[1].strip() for text in THEIRS_AND_OURS)
+    told = notes(alice, peer.nick)
+    theirs, ours = (
+        "\n".join(line.split(":")[-1].strip() for line in told[at : at + 2])
+        for at in (next(at for at, line in enumerate(told) if text in line) for text in THEIRS_AND_OURS)
+    )
+    assert len(theirs.split()) == len(ours.split()) == 14
     choose(alice, "f")
     dialog = alice.wait_dialog(f"does {peer.nick} read this to you?")
     assert theirs in dialog.labels[0]

@@ -127,7 +127,7 @@ def test_lines_that_others_have_cut(alice: WeeChat, peer: OtrPeer) -> None:
     (event,) = peer.account.conversation("alice").send(text)
     assert isinstance(event, Transmit)
     whole = "".join(line.split(",")[3] for line in event.lines)
-    assert whole.startswith("?OTR:AAMD")
+    assert whole.startswith("?OTR:AAQD")
     assert whole.endswith(".")
     peer.say_plain("alice", whole[:300])
     peer.say_plain("alice", whole[300:])

@@ -22,7 +22,7 @@ BOB = "Bob-" + "b" * 26
 TEXTS = ["short", "Grüße aus Zürich, 你好, 👋🏽", "two  blanks, $nick %n; ends;", "?OTR is my secret"]
 LONG = ("A line of a thousand characters, ü among them, which IRC has no room for. " * 14)[:1000]
 
-SECURED = "is encrypted (OTR version 3)"
+SECURED = "is encrypted (OTR version {})"
 OVER = "has ended the encrypted conversation"
 
 
@@ -60,13 +60,14 @@ def wait_shown(irssi: Irssi, nick: str, line: str, times: int = 1) -> None:
 @pytest.mark.parametrize("starts", ["irssi", "weechat"])
 def test_a_conversation_with_irssi(pair: Pair, starts: str) -> None:
     alice, bob = pair.alice, pair.bob
-    secured = len(notes(alice, BOB, f"Secured: the conversation with {BOB} {SECURED}"))
+    told = f"Secured: the conversation with {BOB} {SECURED.format(3)}"
+    secured = len(notes(alice, BOB, told))
     before = len(alice.wire.lines)
     if starts == "irssi":
         bob.start_otr(ALICE)
     else:
         alice.say(BOB, "/otr start")
-    wait_note(alice, BOB, f"Secured: the conversation with {BOB} {SECURED}", secured + 1)
+    wait_note(alice, BOB, told, secured + 1)
     bob.wait_secured(ALICE)
     for owner, fingerprint in bob.fingerprints(ALICE).items():
         shown = " ".join(fingerprint[at : at + 8] for at in range(0, 40, 8))
@@ -141,16 +142,16 @@ def test_a_conversation_with_the_bot(tmp_path: Path, server: Ngircd, pair: Pair)
             lambda: [text for text in alice.received("echo") if "/otr start" in text], "the bot's hint"
         )
         alice.say("echo", "/otr start")
-        wait_note(alice, "echo", SECURED)
-        shown = " ".join(bot.fingerprint[at : at + 8] for at in range(0, 40, 8))
-        assert notes(alice, "echo", shown)
+        wait_note(alice, "echo", SECURED.format(4))
+        for half in (bot.fingerprint_4[:56], bot.fingerprint_4[56:]):
+            assert notes(alice, "echo", " ".join(half[at : at + 8] for at in range(0, 56, 8)))
         for text in (*TEXTS, LONG):
             alice.say("echo", text)
             alice.wait_received("echo", text)
         alice.say("echo", "/otr smp ask What is this called?")
         answer(alice, "echo", "otrcore")
         wait_note(alice, "echo", "Verified: ")
-        wait_bar(alice, "echo", "OTR3: encrypted, verified")
+        wait_bar(alice, "echo", "OTR4: encrypted, verified")
         assert not readable([alice], "two  blanks")
         bot.close()
     alice.say("echo", "/otr end")
@@ -170,8 +171,9 @@ def test_keys_of_irssi(tmp_path: Path, server: Ngircd) -> None:
         done = run(folder, "otr", "keys", "import", str(tmp_path / "irssi"), "--network", "testnet")
         assert done.returncode == 0, done.stdout + done.stderr
         (dave,) = start(running, tmp_path, server.port, "dave")
+        dave.say("carol", "/otr policy no-v4")
         dave.say("carol", "/otr start")
-        wait_note(dave, "carol", SECURED)
+        wait_note(dave, "carol", SECURED.format(3))
         mine = " ".join(fingerprints["dave"][at : at + 8] for at in range(0, 40, 8))
         assert notes(dave, "carol", f"your fingerprint:    {mine}")
         wait_bar(dave, "carol", "OTR3: encrypted, verified")

@@ -46,15 +46,15 @@ def test_the_bar_and_the_input_line(pair: tuple[CursesWeeChat, WeeChat]) -> None
     assert "OTR>" not in alice.screen()
 
     secure(alice, bob)
-    alice.wait_screen("[OTR3: encrypted, NOT verified]")
+    alice.wait_screen("[OTR4: encrypted, NOT verified]")
     alice.insert("what I am about to say", private("bob"))
     alice.wait_screen("[alice] OTR> what I am about to say")
     alice.command("/input delete_line", private("bob"))
     alice.show(CORE)
-    alice.wait(lambda: "OTR3" not in alice.screen(), "no word of OTR where nobody is talked with")
+    alice.wait(lambda: "OTR4" not in alice.screen(), "no word of OTR where nobody is talked with")
     alice.show(private("bob"))
     alice.type("/otr log on", private("bob"))
-    alice.wait_screen("[OTR3: encrypted, NOT verified, logged]")
+    alice.wait_screen("[OTR4: encrypted, NOT verified, logged]")
     alice.type("/otr log off", private("bob"))
     alice.wait(lambda: ", logged]" not in alice.screen(), "the end of logging")
 
@@ -80,7 +80,7 @@ def test_a_secret_is_unseen(secured: tuple[CursesWeeChat, WeeChat]) -> None:
     wait_note(bob, "alice", "wants to verify you")
     bob.say("alice", "/otr smp answer")
     answer(bob, "alice", SECRET)
-    alice.wait_screen("[OTR3: encrypted, verified]")
+    alice.wait_screen("[OTR4: encrypted, verified]")
     assert not [line for line in alice.printed() if "grün" in line.text]
     assert not readable([alice, bob], "grün")
 

@@ -61,7 +61,7 @@ def test_what_is_typed_arrives_and_is_readable_nowhere_else(pair: Pair) -> None:
     lines = pair.alice.wire.lines[before:]
     carried = [line.text for line in lines if "PRIVMSG" in line.text]
     assert len(carried) >= 2 * len(TEXTS)
-    assert all(" :?OTR:AAMD" in line or " :?OTR|" in line for line in carried)
+    assert all(" :?OTR:AAQD" in line or " :?OTR|" in line for line in carried)
     assert not [text for text in TEXTS if readable([pair.alice, pair.bob], text)]
     # Once, and as WeeChat shows what it sends itself.
     for one, other in pair.both():
@@ -152,13 +152,13 @@ def test_what_others_read(pair: Pair) -> None:
             "otr_encrypted": "true",
             "otr_authenticated": "false",
             "otr_logged": "false",
-            "otr_version": "3",
+            "otr_version": "4",
         }
-        wait_bar(one, other.nick, "OTR3: encrypted, NOT verified")
+        wait_bar(one, other.nick, "OTR4: encrypted, NOT verified")
     pair.alice.show(CORE)
     pair.alice.wait_bar_item("otr", "")
     pair.alice.set_option("otrcore.look.unverified", '"who knows"')
-    wait_bar(pair.alice, BOB, "OTR3: encrypted, who knows")
+    wait_bar(pair.alice, BOB, "OTR4: encrypted, who knows")
     pair.alice.set_option("otrcore.look.unverified", '"NOT verified"')
     pair.alice.open_query("stranger")
     assert pair.alice.variables(private("stranger"))["otr_encrypted"] == "false"
@@ -167,9 +167,9 @@ def test_what_others_read(pair: Pair) -> None:
 
 def test_commands_from_elsewhere(pair: Pair) -> None:
     for typed in (f"/otr status {BOB}", f"/otr status {BOB} test", f"/otr info {BOB}"):
-        before = len(notes(pair.alice, BOB, "is encrypted (OTR version 3)"))
+        before = len(notes(pair.alice, BOB, "is encrypted (OTR version 4)"))
         pair.alice.type(typed, CORE)
-        wait_note(pair.alice, BOB, "is encrypted (OTR version 3)", before + 1)
+        wait_note(pair.alice, BOB, "is encrypted (OTR version 4)", before + 1)
     pair.alice.type("/otr", private(BOB))
     wait_note(pair.alice, BOB, "/otr smp ask [QUESTION?]")
     pair.alice.type("/otr keys", CORE)
@@ -217,7 +217,7 @@ def test_verifying_by_a_question(pair: Pair, asker: str, given: str, outcome: st
     answer(other, one.nick, given)
     wait_note(one, other.nick, told, before + 1)
     verified = "verified" if outcome == "Verified" else "NOT verified"
-    wait_bar(one, other.nick, f"OTR3: encrypted, {verified}")
+    wait_bar(one, other.nick, f"OTR4: encrypted, {verified}")
     assert one.variables(private(other.nick))["otr_authenticated"] == str(outcome == "Verified").lower()
     for client, peer in ((one, other.nick), (other, one.nick)):
         # Nowhere: on no screen, in no history, in no file, on no wire.
@@ -259,7 +259,7 @@ def test_a_secret_typed_behind_a_command_by_habit_is_not_kept(pair: Pair) -> Non
 def test_while_a_secret_is_asked_for_commands_are_commands(pair: Pair) -> None:
     pair.alice.say(BOB, "/otr smp ask")
     pair.alice.type("/otr status", private(BOB))
-    pair.alice.wait_printed("is encrypted (OTR version 3)", private(BOB))
+    pair.alice.wait_printed("is encrypted (OTR version 4)", private(BOB))
     called_off = len(notes(pair.alice, BOB, "bob was asked nothing"))
     pair.alice.type("/otr smp abort", private(BOB))
     wait_note(pair.alice, BOB, "bob was asked nothing", called_off + 1)

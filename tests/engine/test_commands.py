@@ -56,7 +56,7 @@ def test_contacts_are_listed_and_bounded(local: Joining, folder: Path) -> None:
     assert said(alice, "", "contacts") == ["Nobody is known on testnet yet."]
     with Store(folder / "alice") as store:
         for number in range(MAX_LISTED + 7):
-            store.contacts.add("testnet", f"peer{number}", identity("bob").fingerprint, Trust.NONE, "test")
+            store.contacts.add("testnet", f"peer{number}", identity("bob").fingerprint_4, Trust.NONE, "test")
     lines = said(alice, "", "contacts")
     assert len(lines) == MAX_LISTED + 2
     assert "7 more" in lines[-1]
@@ -67,7 +67,7 @@ def test_fingerprints_and_forget(local: Joining, room: Room) -> None:
     assert said(alice, "bob", "fingerprints") == ["bob has used no key yet."]
     room.secure(alice, bob)
     alice.command("bob", "trust")
-    assert str(identity("bob").fingerprint) in said(alice, "bob", "fingerprints")[1]
+    assert str(identity("bob").fingerprint_4) in said(alice, "bob", "fingerprints")[1]
     assert "encrypted: /otr end first" in said(alice, "bob", "forget")[0]
     alice.command("bob", "end")
     assert "was verified" in said(alice, "bob", "forget")[0]

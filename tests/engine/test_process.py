@@ -260,7 +260,7 @@ def test_a_change_while_nobody_listens_is_told_to_the_next_client(
     assert isinstance(link, Link)
     link.close()
     with Store(folder / "alice" / "data") as store:
-        store.contacts.judge("testnet", "bob", identity("bob").fingerprint, Trust.COMPARED)
+        store.contacts.judge("testnet", "bob", identity("bob").fingerprint_4, Trust.COMPARED)
     time.sleep(LOOK_EVERY + 0.5)
     again = Link(folder / "alice" / "engine.sock")
     (state,) = again.greet()["states"]

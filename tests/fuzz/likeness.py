@@ -17,6 +17,8 @@ from gmpy2 import mpz
 
 from otrcore.conversation import Conversation
 from otrcore.crypto.dsa import DsaPrivateKey
+from otrcore.crypto.ed448 import Point, SigningKey
+from otrcore.instances import Instances
 from otrcore.session import Session
 from otrcore.v3 import ratchet
 
@@ -24,10 +26,24 @@ PUT_TOGETHER = ("_reassembler", "_rejoiner")
 """Attributes of a conversation that a refused message may change: a fragment takes the place of another
 partial message even if what it brings is refused, and a line that begins a message that of another."""
 
-_VALUES = (type(None), bool, int, float, str, bytes, Enum, DsaPrivateKey, type, type(mpz()))
+_VALUES = (
+    type(None),
+    bool,
+    int,
+    float,
+    str,
+    bytes,
+    Enum,
+    DsaPrivateKey,
+    SigningKey,
+    Point,
+    type,
+    type(mpz()),
+)
 _PLAIN = {type(None), bool, int, float, str, bytes}
 _LEFT_OUT: dict[type, tuple[str, ...]] = {
     Session: ("_told",),
+    Instances: ("_complained",),
     ratchet.Pair: ("mac_used",),
     Conversation: PUT_TOGETHER,
 }

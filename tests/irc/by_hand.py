@@ -12,6 +12,7 @@ from typing import Any
 
 from otrcore.conversation import Conversation
 from otrcore.irc.lanes import Lanes
+from otrcore.relation import Relation
 
 Then = Callable[[Callable[[], Any]], None]
 
@@ -66,9 +67,19 @@ class Watched(Conversation):
                 object.__getattribute__(self, "_note")(name)
         object.__setattr__(self, name, value)
 
+    @property
+    def peer(self) -> str:
+        relation: Relation = object.__getattribute__(self, "_relation")
+        return relation.peer
+
+    @peer.setter
+    def peer(self, name: str) -> None:
+        relation: Relation = object.__getattribute__(self, "_relation")
+        relation.peer = name
+
 
 _FREE = {"peer", "stepping", "__class__"}
-"""The name is the host's own, and nothing that a step uses."""
+"""The name is the host's own; what a step has begun under another one is begun anew behind it."""
 
 
 class Watching:

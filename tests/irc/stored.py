@@ -163,4 +163,4 @@ def join(network: Network, nick: str, folder: Path) -> StoredUser:
 
 def fingerprint(name: str) -> Fingerprint:
     """Return that of the key of this name."""
-    return identity(name).fingerprint
+    return identity(name).fingerprint_4

@@ -58,8 +58,8 @@ def test_what_was_decided_is_there_after_a_restart(secured: Network, alice: Stor
     alice.restart()
     assert (alice.host.fingerprint, alice.account.instance_tag) == (ours, tag)
     assert alice.host.memory("bob") == before
-    assert before.versions == {3}
-    assert alice.host.policy("bob") == replace(DEFAULT, versions=frozenset({2, 3}))
+    assert before.versions == {4}
+    assert alice.host.policy("bob") == replace(DEFAULT, versions=frozenset({2, 3, 4}))
     assert alice.host.policy("carol") == ALWAYS
     assert alice.host.policy("dave") == alice.host.network_policy == MANUAL
     bob.end("alice")
@@ -352,26 +352,25 @@ def deleted_for_the_default(store: Store) -> None:
 def test_another_key_is_shown_from_the_next_session_on(
     secured: Network, alice: StoredUser, bob: User, change: Callable[[Store], None]
 ) -> None:
-    before = alice.host.fingerprint
-    assert before is not None
+    before = alice.account.identity
     with alice.elsewhere() as store:
         change(store)
     alice.say("bob", TEXT)
     assert bob.texts() == [(TEXT, Protection.ENCRYPTED)], "the running session goes on"
     with alice.elsewhere() as store:
         living = {row.network: row.fingerprint for row in store.identities.rows() if row.retired is None}
-    now = alice.host.fingerprint
-    assert now == living.get(NETWORK, living.get("default")) != before
+    now = alice.account.identity
+    assert now.fingerprint == living.get(NETWORK, living.get("default")) != before.fingerprint
     assert alice.told() == [
-        f"Your key on {NETWORK} is another one from the next encrypted conversation on: {now}. "
-        "Whoever has verified you has to do it again."
+        f"Your key on {NETWORK} is another one from the next encrypted conversation on: {now.fingerprint}, "
+        f"and for OTR version 4 {now.fingerprint_4}. Whoever has verified you has to do it again."
     ]
     alice.command("bob", "status")
-    assert any(str(before) in line for line in alice.notes())
+    assert any(before.fingerprint_4.lines()[0] in line for line in alice.notes())
     bob.clear()
     alice.command("bob", "refresh")
     assert any(line.startswith("WARNING: alice had another key before") for line in bob.notes())
-    assert any(f"alice's fingerprint: {now}" in line for line in bob.notes())
+    assert any(f"alice's fingerprint: {now.fingerprint_4.lines()[0]}" in line for line in bob.notes())
     alice.clear()
     alice.say("bob", TEXT)
     assert alice.notes() == [], "told once"
@@ -398,7 +397,8 @@ def test_a_key_that_is_changed_in_the_middle_of_a_start(
         store.identities.rotate(NETWORK)
     alice.do(query)
     assert alice.host.state("bob") is bob.host.state("alice") is MessageState.ENCRYPTED
-    assert any(f"alice's fingerprint: {alice.host.fingerprint}" in line for line in bob.notes())
+    shown = alice.account.identity.fingerprint_4.lines()[0]
+    assert any(f"alice's fingerprint: {shown}" in line for line in bob.notes())
 
 
 # ---- what the user is told, and when

@@ -32,7 +32,7 @@ def trust(user: User, peer: str) -> Trust:
 
 
 def fingerprint(name: str) -> Fingerprint:
-    return identity(name).fingerprint
+    return identity(name).fingerprint_4
 
 
 def swap(network: Network, old: User, key: str) -> User:
@@ -223,8 +223,8 @@ def test_policy_shows_what_is_so_and_what_can_be(alice: User) -> None:
     alice.command("bob", "policy")
     told = last_note(alice)
     assert told.startswith("Policy for bob: default, as manual, and who is known to have OTR is offered it.")
-    assert "OTR version 3 is spoken" in told
-    for word in (*PRESETS, "v2", "no-v2"):
+    assert "OTR versions 3 and 4 may be spoken" in told
+    for word in (*PRESETS, "v2", "no-v2", "v3", "no-v3", "v4", "no-v4"):
         assert word in told
     assert len(alice.account) == 0
 
@@ -241,17 +241,35 @@ def test_a_policy_is_set_for_this_peer_alone(network: Network, alice: User, name
 
 def test_version_2_is_allowed_and_forbidden(network: Network, alice: User) -> None:
     alice.command("bob", "policy v2")
-    assert alice.host.policy("bob") == replace(DEFAULT, versions=frozenset({2, 3}))
-    assert "OTR version 2 and 3 is spoken" in last_note(alice)
+    assert alice.host.policy("bob") == replace(DEFAULT, versions=frozenset({2, 3, 4}))
+    assert "OTR versions 2, 3 and 4 may be spoken" in last_note(alice)
     for name in ("always", "manual", "opportunistic", "default"):
         alice.command("bob", f"policy {name}")
-        assert alice.host.policy("bob").versions == {2, 3}, "that was said of the peer, not of the policy"
+        assert alice.host.policy("bob").versions == {2, 3, 4}, "that was said of the peer, not of the policy"
     alice.command("bob", "policy no-v2")
     assert alice.host.policy("bob") == DEFAULT
     alice.command("bob", "policy never")
     alice.command("bob", "policy v2")
     assert "/otr policy default first" in last_note(alice)
     assert alice.host.policy("bob") == NEVER
+
+
+@pytest.mark.parametrize(("word", "spoken"), [("no-v4", 3), ("no-v3", 4)])
+def test_one_version_alone_is_chosen_for_a_peer(
+    network: Network, alice: User, bob: User, word: str, spoken: int
+) -> None:
+    alice.command("bob", f"policy {word}")
+    assert f"OTR version {spoken} may be spoken." in last_note(alice)
+    network.secure(alice, bob)
+    info = alice.account.conversation("bob").info
+    assert info is not None
+    assert info.version == spoken
+    alice.command("bob", f"policy no-v{spoken}")
+    assert "no version would be left" in last_note(alice)
+    assert alice.host.policy("bob").versions == {spoken}
+    assert alice.host.state("bob") is MessageState.ENCRYPTED
+    alice.command("bob", f"policy {word.removeprefix('no-')}")
+    assert alice.host.policy("bob") == DEFAULT
 
 
 def test_who_speaks_version_2_only_is_told_how(network: Network, alice: User) -> None:
@@ -412,7 +430,7 @@ def test_several_clients_are_listed_and_can_be_chosen(network: Network, alice: U
     told = last_note(alice)
     assert "bob has 2 clients; what you type goes to " in told
     for client in (desk, phone):
-        assert f"{client.account.instance_tag:08x}: OTR version 3, not verified" in told
+        assert f"{client.account.instance_tag:08x}: OTR version 4, not verified" in told
         client.clear()
     for client in (desk, phone, desk):
         alice.command("bob", f"client {client.account.instance_tag:08X}")
@@ -440,7 +458,7 @@ def test_memories_are_kept_where_the_host_says(network: Network, alice: User, bo
     def memories_for(network_name: str) -> RecentMemories:
         return shelf.setdefault(network_name, RecentMemories())
 
-    memory = PeerMemory(frozenset({3}), (KnownKey(fingerprint("bob"), Trust.SMP),))
+    memory = PeerMemory(frozenset({4}), (KnownKey(fingerprint("bob"), Trust.SMP),))
     memories_for("testnet").store("bob", memory)
     alice.host = IrcHost("irc.example", Given(alice._account_for, memories_for), alice._sink)
     alice.host.connected("alice", network.features)

@@ -122,6 +122,9 @@ def test_completion_takes_anything(typed: str) -> None:
         assert word.startswith(typed.lower().split(" ")[-1])
 
 
+VERSION_WORDS = ("v2", "no-v2", "v3", "no-v3", "v4", "no-v4")
+
+
 def test_completion() -> None:
     firsts = {name.split()[0] for name in NAMES}
     assert set(OTR.complete("")) == firsts
@@ -130,9 +133,9 @@ def test_completion() -> None:
     assert OTR.complete("sm") == ("smp",)
     assert set(OTR.complete("smp ")) == {"ask", "answer", "abort"}
     assert OTR.complete("smp  an") == ("answer",)
-    assert set(OTR.complete("policy ")) == {*PRESETS, "v2", "no-v2", "network"}
-    assert set(OTR.complete("policy network ")) == {*PRESETS, "v2", "no-v2"}
-    assert OTR.complete("policy  network  no") == ("no-v2",)
+    assert set(OTR.complete("policy ")) == {*PRESETS, *VERSION_WORDS, "network"}
+    assert set(OTR.complete("policy network ")) == {*PRESETS, *VERSION_WORDS}
+    assert OTR.complete("policy  network  no-v2") == ("no-v2",)
     assert OTR.complete("policy al") == ("always",)
     for nothing in ("start ", "nothing ", "smp ask ", "policy never ", "policy network never "):
         assert OTR.complete(nothing) == ()

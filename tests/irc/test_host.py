@@ -40,7 +40,7 @@ from tests.keepers import Given
 from tests.pair import Clock, identity
 
 TAG = TAG_BASE + TAG_GROUPS[3]
-QUERY = "?OTRv3?"
+QUERY = "?OTRv34?"
 SECRET = "the secret words"
 
 UNTOUCHED = ["#chan", "&local", "@#chan", "+@&x", "NickServ", "alis", "global", "*status", "=bob", "$$*.net"]
@@ -60,7 +60,7 @@ OTR_TEXTS = [
 
 # An encoded message or a piece of one, and not a character besides.
 ONLY_CIPHERTEXT = re.compile(
-    r"\?OTR:[A-Za-z0-9+/]+=*\.|\?OTR\|[0-9a-f]{8}\|[0-9a-f]{8},[0-9]{5},[0-9]{5},(\?OTR:)?[A-Za-z0-9+/]*=*\.?,"
+    r"\?OTR:[A-Za-z0-9+/]+=*\.|\?OTR(?:\|[0-9a-f]{8}){2,3},[0-9]{5},[0-9]{5},(\?OTR:)?[A-Za-z0-9+/]*=*\.?,"
 )
 
 
@@ -88,9 +88,10 @@ def test_a_conversation_from_start_to_end(network: Network, alice: User, bob: Us
     alice.start("bob")
     for who, peer in ((alice, "bob"), (bob, "alice")):
         (opened,) = [a for a in who.shown if isinstance(a, ShowNote) and isinstance(a.event, SessionOpened)]
-        assert opened.lines[0] == f"Secured: the conversation with {peer} is encrypted (OTR version 3)."
-        assert any(str(identity("alice").fingerprint) in line for line in opened.lines)
-        assert any(str(identity("bob").fingerprint) in line for line in opened.lines)
+        assert opened.lines[0] == f"Secured: the conversation with {peer} is encrypted (OTR version 4)."
+        for name in ("alice", "bob"):
+            for part in identity(name).fingerprint_4.lines():
+                assert any(part in line for line in opened.lines)
     network.secure(alice, bob)
 
     alice.say("bob", SECRET)
@@ -186,10 +187,13 @@ def test_status_texts(network: Network, alice: User, bob: User) -> None:
     assert status(alice, "nobody") == ("An encrypted conversation with nobody is being set up.",)
     network.secure(alice, bob)
     lines = status(alice, "BOB")
-    assert "is encrypted (OTR version 3), and not verified" in lines[0]
-    ours, theirs = str(identity("alice").fingerprint), str(identity("bob").fingerprint)
-    assert [ours in lines[1], theirs in lines[2]] == [True, True]
-    assert status(bob, "alice")[3].split() == lines[3].split(), "the session id is the same on both sides"
+    assert "is encrypted (OTR version 4), and not verified" in lines[0]
+    parts = [*identity("alice").fingerprint_4.lines(), *identity("bob").fingerprint_4.lines()]
+    assert [part in line for part, line in zip(parts, lines[1:5], strict=True)] == 4 * [True]
+    ours, theirs = lines[5].split(" (")[0], status(bob, "alice")[5].split(" (")[0]
+    assert ours.split() == theirs.split(), "the session id is the same on both sides"
+    assert ("you read out the first half" in lines[5]) is ("the second)" in lines[5])
+    assert ("you read out the first" in lines[5]) is not ("you read out the first" in status(bob, "alice")[5])
     assert network.lines == [], "asking sends nothing"
     finish(alice, bob)
     assert "/otr start" in status(alice, "bob")[0]
@@ -639,10 +643,10 @@ def test_a_handshake_that_stops_is_given_up_through_the_sink(network: Network, a
     alice.hear(Line("carol", "alice", QUERY, "PRIVMSG", cut=False))
     assert alice.host.outgoing("carol", "x")[0].verdict is Verdict.DROP
     network.wait(300)
-    commit_again, *told = alice.from_sink
-    assert isinstance(commit_again, Send)
+    identity_again, *told = alice.from_sink
+    assert isinstance(identity_again, Send)
     assert [action.event for action in told if isinstance(action, ShowNote)] == [
-        HandshakeStep("D-H Commit", sent=True),
+        HandshakeStep("Identity", sent=True),
         HandshakeFailed(HandshakeEnd.NO_ANSWER),
         NotSent("x", HeldBack.NO_SESSION),
     ]
@@ -728,7 +732,7 @@ def test_another_key_than_last_time_is_told(secured: Network, alice: User, bob: 
     alice.start("bob")
     assert alice.host.state("bob") is MessageState.ENCRYPTED
     (warning,) = [line for line in alice.notes() if line.startswith("WARNING")]
-    assert str(identity("bob").fingerprint) in warning
+    assert str(identity("bob").fingerprint_4) in warning
     assert not any(line.startswith("WARNING") for line in stranger.notes())
     alice.end("bob")
     alice.clear()
@@ -914,7 +918,7 @@ def test_shutdown_tells_everybody(network: Network, alice: User) -> None:
     alice.hear(Line("frank", "alice", "?OTR,1,2,abc,", "PRIVMSG", cut=False))
     network.lines.clear()
     alice.do(alice.host.shutdown())
-    assert sorted(line.target for line in network.lines if not line.cut) == ["bob", "carol"]
+    assert {line.target for line in network.lines if not line.cut} == {"bob", "carol"}
     for other in others[:2]:
         assert note(other).event == SessionEnded(SessionEnd.PEER)
         assert other.host.state("alice") is MessageState.FINISHED

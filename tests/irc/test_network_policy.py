@@ -119,13 +119,13 @@ def test_a_policy_with_versions_that_nobody_speaks_is_refused(alice: StoredUser,
 
 def test_version_2_for_all(network: Network, alice: StoredUser) -> None:
     alice.command("bob", "policy network v2")
-    assert alice.host.network_policy == replace(DEFAULT, versions=frozenset({2, 3}))
-    assert "OTR version 2 and 3 is spoken" in last_note(alice)
+    assert alice.host.network_policy == replace(DEFAULT, versions=frozenset({2, 3, 4}))
+    assert "OTR versions 2, 3 and 4 may be spoken" in last_note(alice)
     old = network.join("old", policy=speaking(2))
     old.start("alice")
     assert alice.host.state("old") is MessageState.ENCRYPTED
     alice.command("bob", "policy network always")
-    assert alice.host.network_policy.versions == {2, 3}, "that was said of the versions"
+    assert alice.host.network_policy.versions == {2, 3, 4}, "that was said of the versions"
     assert alice.host.state("old") is MessageState.ENCRYPTED
     alice.command("bob", "policy network no-v2")
     assert events(alice, SessionEnded) == [SessionEnded(SessionEnd.HERE)]

@@ -56,6 +56,7 @@ from otrcore.memory import STRANGER, KnownKey, PeerMemory
 from otrcore.model import Fingerprint, MessageState, Protection, SessionInfo, Trust
 from otrcore.policy import ALWAYS, MANUAL, NEVER, PRESETS
 from otrcore.v3.ake import NAMES
+from otrcore.v4.dake import NAMES as NAMES_4
 from tests.irc.network import Line, Network
 from tests.pair import Pair
 
@@ -73,6 +74,8 @@ NEXT_STEP = re.compile(
 )
 
 KEY = Secret(bytes(32))
+
+STEPS = (*NAMES.values(), *NAMES_4.values())
 
 # Events after which nothing is left to do, or that speak for themselves.
 SILENT: list[Event] = [
@@ -105,7 +108,7 @@ TELLING: list[tuple[Event, MessageState]] = [
     (Resent("x"), ENCRYPTED),
     (Held(("x",)), ENCRYPTED),
     (Held(("x", "y")), ENCRYPTED),
-    *((HandshakeStep(name, sent), PLAIN) for name, sent in product(NAMES.values(), (True, False))),
+    *((HandshakeStep(name, sent), PLAIN) for name, sent in product(STEPS, (True, False))),
     *((HandshakeFailed(end), state) for end, state in product(HandshakeEnd, MessageState)),
     *(
         (SessionOpened(INFO, refreshed, trust), ENCRYPTED)
@@ -114,6 +117,8 @@ TELLING: list[tuple[Event, MessageState]] = [
     (SessionOpened(INFO, False, Trust.NONE, OLDER), ENCRYPTED),
     (SessionEnded(SessionEnd.PEER), FINISHED),
     (SessionEnded(SessionEnd.HERE), PLAIN),
+    (SessionEnded(SessionEnd.EXPIRED), FINISHED),
+    (SessionEnded(SessionEnd.RENEWED), FINISHED),
     (Downgraded(4, 3), PLAIN),
     *((NoCommonVersion(frozenset(offered)), PLAIN) for offered in ({1}, {2}, {1, 2}, {4}, {2, 4}, {4, 5})),
     (ExtraKey(KEY, 1, b"data", by_peer=True), ENCRYPTED),
@@ -137,6 +142,7 @@ def test_every_kind_of_event_is_in_these_tables() -> None:
     assert {type(event) for event in events} == set(get_args(Event))
     assert {event.reason for event in events if isinstance(event, NotSent)} == set(HeldBack)
     assert {event.reason for event in events if isinstance(event, HandshakeFailed)} == set(HandshakeEnd)
+    assert {event.reason for event in events if isinstance(event, SessionEnded)} == set(SessionEnd)
     assert {event.reason for event in events if isinstance(event, Rejected)} == set(Reason)
     assert {event.reason for event in events if isinstance(event, SmpAborted)} == set(SmpEnd)
 
@@ -170,7 +176,7 @@ def test_an_event_that_speaks_for_itself_has_none(event: Event) -> None:
         or (isinstance(event, SmpAborted) and state is ENCRYPTED)
         or (isinstance(event, NoCommonVersion) and event.offered & {1, 2})
         or (isinstance(event, HandshakeFailed) and state is not ENCRYPTED)
-        or (isinstance(event, SessionEnded) and event.by_peer)
+        or (isinstance(event, SessionEnded) and event.reason in (SessionEnd.PEER, SessionEnd.EXPIRED))
         or (isinstance(event, Rejected) and event.had_text)
     ],
     ids=repr,
@@ -193,6 +199,36 @@ def test_a_failed_start_tells_how_it_now_stands(end: HandshakeEnd) -> None:
 def test_an_end_tells_whether_text_goes_out() -> None:
     assert "Nothing is sent until you choose" in said(SessionEnded(SessionEnd.PEER), FINISHED)
     assert "What you type goes out unencrypted" in said(SessionEnded(SessionEnd.HERE), PLAIN)
+    expired = said(SessionEnded(SessionEnd.EXPIRED), FINISHED)
+    assert "for a day" in expired
+    assert "Nothing is sent until you choose" in expired
+    assert "waits" in said(SessionEnded(SessionEnd.RENEWED), FINISHED)
+
+
+def test_a_v4_fingerprint_stands_in_two_lines_of_seven_groups() -> None:
+    ours, theirs = (Fingerprint(bytes(range(start, start + 56))) for start in (0, 100))
+    info = SessionInfo(4, bytes.fromhex("0123456789abcdef"), True, ours, theirs, 0x101)
+    assert identification(info, "bob") == (
+        "  your fingerprint:  00010203 04050607 08090A0B 0C0D0E0F 10111213 14151617 18191A1B",
+        "                     1C1D1E1F 20212223 24252627 28292A2B 2C2D2E2F 30313233 34353637",
+        "  bob's fingerprint: 64656667 68696A6B 6C6D6E6F 70717273 74757677 78797A7B 7C7D7E7F",
+        "                     80818283 84858687 88898A8B 8C8D8E8F 90919293 94959697 98999A9B",
+        "  session id:        01234567 89abcdef (you read out the second half, bob the first)",
+    )
+
+
+@pytest.mark.parametrize(("verified", "met"), [(3, 4), (4, 3)])
+def test_a_key_of_another_version_is_not_verified_along_and_that_is_said(verified: int, met: int) -> None:
+    keys = {3: Fingerprint(bytes(range(20))), 4: Fingerprint(bytes(range(56)))}
+    info = SessionInfo(met, bytes(8), True, keys[met], keys[met], 0x101)
+    memory = PeerMemory(frozenset({3, 4}), (KnownKey(keys[verified], Trust.COMPARED), KnownKey(keys[met])))
+    lines = explain(SessionOpened(info, False, Trust.NONE), "bob", Standing(ENCRYPTED, memory=memory))
+    (told,) = [line for line in lines if line.startswith("You have verified bob's key for OTR")]
+    spoken = {3: "versions 2 and 3", 4: "version 4"}
+    assert told.index(spoken[verified]) < told.index(spoken[met])
+    assert lines[-1].startswith("Not verified: ")
+    later = explain(SessionOpened(info, False, Trust.SMP), "bob", Standing(ENCRYPTED, memory=memory))
+    assert not any(line.startswith("You have verified bob's key for") for line in later)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +281,7 @@ def test_secured_shows_what_to_compare_and_the_one_next_step() -> None:
         "Secured: the conversation with bob is encrypted (OTR version 3).",
         "  your fingerprint:  00112233 44556677 8899AABB CCDDEEFF 01234567",
         "  bob's fingerprint: FEDCBA98 76543210 FEDCBA98 76543210 FEDCBA98",
-        "  session id:        01234567 89abcdef",
+        "  session id:        01234567 89abcdef (you read out the first half, bob the second)",
         "Not verified: somebody in between could be reading along. "
         "Next: /otr smp ask, and a secret that only bob and you know.",
     )
@@ -357,7 +393,7 @@ def test_status_tells_every_state_apart() -> None:
     assert tuple(rows) == identification(info, "bob")
     pair.end("bob")
     (ended,) = status("bob", MANUAL, pair.alice)
-    assert "has ended" in ended
+    assert "is over" in ended
     assert "/otr start" in ended
     assert "/otr end" in ended
 

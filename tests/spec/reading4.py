@@ -257,18 +257,39 @@ class Exchange:
     first_number: int
 
 
+def _profile(raw: bytes) -> tuple[bytes, bytes, bytes]:
+    """The client profile that bytes begin with, and H and F in it; its signature must be right."""
+    at, keys = 4, {}
+    for _ in range(int.from_bytes(raw[:4], "big")):
+        kind = int.from_bytes(raw[at : at + 2], "big")
+        at += 2
+        match kind:
+            case 1:
+                at += 4
+            case 2 | 3:
+                at += 2 + POINT
+                keys[kind] = raw[at - POINT : at]
+            case 4:
+                at += 4 + int.from_bytes(raw[at : at + 4], "big")
+            case 5:
+                at += 8
+            case 6:
+                at += 2
+                for _ in "pqgy":
+                    at += 4 + int.from_bytes(raw[at : at + 4], "big")
+            case 7:
+                at += 40
+    Ed448PublicKey.from_public_bytes(keys[2]).verify(raw[at : at + 114], raw[4:at])
+    return raw[: at + 114], keys[2], keys[3]
+
+
 def exchange(raw: bytes) -> Exchange:
     """Take an Identity or an Auth-R apart; InvalidSignature if its profile is not signed."""
     assert raw[:2] == short(4)
     kind, sender, receiver = raw[2], *(int.from_bytes(raw[at : at + 4], "big") for at in (3, 7))
     at = 11
-    # The profile of otrcore has its five fields, in this order.
-    assert raw[at : at + 4] == integer(5)
-    fields = raw[at + 4 : at + 149]
-    profile = raw[at : at + 263]
-    h, f = fields[10:67], fields[71:128]
-    Ed448PublicKey.from_public_bytes(h).verify(profile[149:], fields)
-    at += 263
+    profile, h, f = _profile(raw[at:])
+    at += len(profile)
 
     def take(size: int) -> bytes:
         nonlocal at

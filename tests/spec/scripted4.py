@@ -41,6 +41,10 @@ class ScriptedSession:
     their_ecdh: bytes
     their_dh: int
     bob: bool
+    forced_point: bytes | None = None
+    """What a new ECDH key of ours leads to, where it is one that no scalar gives."""
+    forced_number: bytes | None = None
+    """The same of a D-H key."""
     i: int = 0
     pn: int = 0
     sending: bytes = b""
@@ -66,9 +70,10 @@ class ScriptedSession:
         else:
             self.sending = chain
 
-    def _next_root(self) -> bytes:
+    def _next_root(self, forced: bytes | None = None) -> bytes:
         """Return the new chain key."""
-        k = reading.mixed(self.ecdh, self.their_ecdh, self.brace)
+        shared = reading.ecdh(self.ecdh, self.their_ecdh) if forced is None else forced
+        k = reading.kdf(0x03, shared, self.brace)
         self.root, chain = reading.kdf(0x12, self.root, k), reading.kdf(0x13, self.root, k)
         return chain
 
@@ -83,10 +88,12 @@ class ScriptedSession:
         self.ecdh = fresh.ecdh
         if self.i % 3 == 0:
             self.dh = fresh.dh
-            self.brace = reading.kdf(0x01, reading.dh_secret(self.dh, self.their_dh), size=32)
+            shared = reading.dh_secret(self.dh, self.their_dh)
+            shared = shared if self.forced_number is None else self.forced_number
+            self.brace = reading.kdf(0x01, shared, size=32)
         else:
             self.brace = reading.kdf(0x02, self.brace, size=32)
-        self.sending = self._next_root()
+        self.sending = self._next_root(self.forced_point)
         self.i += 1
         self.pn, self.sent, self.heard = self.sent, 0, False
 
@@ -272,7 +279,14 @@ class ScriptedPeer:
         """The session id."""
         return reading.kdf(0x04, self.secret(label, theirs), size=8)
 
-    def session(self, label: str, theirs: bytes) -> ScriptedSession:
+    def session(
+        self,
+        label: str,
+        theirs: bytes,
+        *,
+        forced_point: bytes | None = None,
+        forced_number: bytes | None = None,
+    ) -> ScriptedSession:
         """The session that our keys of this label and a message of theirs lead to."""
         keys, message = Ephemeral(label), reading.exchange(theirs)
         return ScriptedSession(
@@ -285,6 +299,8 @@ class ScriptedPeer:
             message.first_point,
             message.first_number,
             bob=message.kind == reading.AUTH_R,
+            forced_point=forced_point,
+            forced_number=forced_number,
         )
 
 

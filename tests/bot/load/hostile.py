@@ -10,6 +10,7 @@ from otrcore.account import Account
 from otrcore.conversation import Conversation
 from otrcore.events import Event, SmpAsked, Transmit
 from tests.bot.load.crowd import LINE_LIMIT, identity
+from tests.pair import speaking
 
 MAX_BYTES = 480
 
@@ -27,9 +28,10 @@ _TAG = b" \t  \t\t\t\t \t \t \t    \t\t  \t\t  \t"
 _NUMBERS = (b"0", b"1", b"2", b"-1", b"100", b"2000", b"65535", b"65536", b"4294967295", b"9" * 40)
 
 
-def messages() -> list[bytes]:
+def messages(version: int) -> list[bytes]:
     """Return the lines of a whole conversation between two of us, verification included."""
-    one, other = (Account(identity(number)).conversation(str(number)) for number in range(2))
+    policy = speaking(version)
+    one, other = (Account(identity(number), policy).conversation(str(number)) for number in range(2))
     lines: list[bytes] = []
 
     def pass_on(events: list[Event], sender: Conversation, receiver: Conversation) -> None:
@@ -53,7 +55,7 @@ def messages() -> list[bytes]:
 def lines(seed: int, count: int) -> Iterator[bytes]:
     """Return so many lines, always the same for a seed."""
     chance = random.Random(seed)
-    real = messages()
+    real = [line for version in (3, 4) for line in messages(version)]
     kinds: tuple[Callable[[], bytes], ...] = (
         lambda: _damaged(chance, chance.choice(real)),
         lambda: _damaged(chance, chance.choice(real)),

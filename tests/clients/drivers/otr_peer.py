@@ -7,6 +7,7 @@ it is told to; no program of a user's would.
 from __future__ import annotations
 
 import re
+import secrets
 import select
 import socket
 from collections.abc import Callable, Iterable
@@ -95,7 +96,7 @@ class OtrPeer:
         # Our own library would not put a NUL into a text, nor records that are cut off behind it.
         with patch.object(tlv, "join", lambda text, records: text):
             data = state.channel.encrypt(plaintext)
-        self._do(nick, [Transmit(tuple(cut(encode(data), LINE_LIMIT, parse_header(data))))])
+        self._do(nick, [Transmit(cut(encode(data), LINE_LIMIT, parse_header(data), secrets.randbits(32)))])
 
     def end(self, nick: str) -> None:
         """End the encrypted conversation."""
@@ -204,7 +205,9 @@ class OtrPeer:
             self._do(message.sender, self._talk(message.sender).receive(message.text))
 
     def _talk(self, nick: str) -> Conversation:
-        talk = self.account.conversation(nick)
+        # The servers of these tests fold the letters of ASCII.
+        self.account.name = self.nick.lower()
+        talk = self.account.conversation(nick.lower())
         talk.line_limit = LINE_LIMIT
         return talk
 

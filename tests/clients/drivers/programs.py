@@ -32,7 +32,7 @@ CTRL_D = "\x04"
 _SHOWN = 3000
 
 _SECURED = re.compile(r"-- Secured(?: with fresh keys)?: the conversation with (\S+) is encrypted")
-_FINGERPRINT = re.compile(r"--\s+(your|\S+'s) fingerprint:\s+([0-9A-F]{8}(?: [0-9A-F]{8}){4})")
+_FINGERPRINT = re.compile(r"--\s+(your|\S+'s) fingerprint:\s+((?:[0-9A-F]{8}\s+)+)")
 _SESSION_ID = re.compile(r"--\s+session id:\s+([0-9a-f]{8} [0-9a-f]{8})")
 
 
@@ -235,10 +235,11 @@ class OtrChat(InTerminal):
         )
 
     def fingerprints(self) -> dict[str, str]:
-        """Return whose key it showed with which fingerprint, 40 hex digits, last time."""
+        """Return whose key it showed with which fingerprint, without blanks, last time."""
         found = _FINGERPRINT.findall(self.screen())
         owners = {"your": self.me, f"{self.peer}'s": self.peer}
-        return {owners[owner]: fingerprint.replace(" ", "") for owner, fingerprint in found}
+        # In version 4 it goes on in a second line.
+        return {owners[owner]: "".join(fingerprint.split()) for owner, fingerprint in found}
 
     def session_id(self) -> str:
         """Return the session id that it showed last; empty if it has not shown any."""
@@ -284,5 +285,12 @@ class OtrBot(Running):
     def fingerprint(self) -> str:
         """Its fingerprint, 40 hex digits."""
         found = re.search(r", fingerprint ([0-9A-F ]{44})", self.screen())
+        assert found is not None, self.screen()
+        return found[1].replace(" ", "")
+
+    @property
+    def fingerprint_4(self) -> str:
+        """That for version 4, 112 hex digits."""
+        found = re.search(r", and ([0-9A-F ]{125}) in OTR version 4", self.screen())
         assert found is not None, self.screen()
         return found[1].replace(" ", "")
