@@ -51,7 +51,8 @@ QUERY_TEXT = (
 """What stands behind the query for people whose client does not understand it."""
 
 QUERY_PATIENCE = 45.0
-"""Seconds after which an unanswered query counts as refused."""
+"""Seconds after which an unanswered query counts as refused: a lost first message of a key exchange is
+repeated before, and takes its time on IRC."""
 
 ERROR_PAUSE = 60.0
 """Seconds between two starts because of an error: two peers that answer each other's would never stop."""
@@ -382,7 +383,7 @@ class Conversation:
             events = [] if content is None else self._take(content, now)
         except PeerError as error:
             return [Rejected(error.reason, had_text=error.reason is Reason.TOO_LARGE)]
-        accepted = any(not isinstance(event, Rejected) for event in events)
+        accepted = events and not any(isinstance(event, Rejected) for event in events)
         if accepted and not isinstance(content, Plain):
             self._offer = Offer.ACCEPTED
         return events

@@ -184,7 +184,10 @@ class Instances:
             if not broadcast.exchange.running or (broadcast.served and now >= broadcast.ends):
                 del self._broadcasts[version]
         for tag, session in tuple(self._sessions.items()):
-            events += session.tick(now)
+            news = session.tick(now)
+            if any(isinstance(event, SessionEnded) for event in news):
+                self._forget_served()
+            events += news
             if session.state is _PLAINTEXT and not session.starting:
                 self._drop(tag)
         failures = [event for event in events if isinstance(event, HandshakeFailed)]
@@ -223,7 +226,10 @@ class Instances:
 
     def retire(self) -> list[Event]:
         """End what runs in a version that has no renewal of keys by a query; nothing goes out plain then."""
-        return [event for session in self.retirable for event in session.retire(SessionEnd.RENEWED)]
+        events = [event for session in self.retirable for event in session.retire(SessionEnd.RENEWED)]
+        if events:
+            self._forget_served()
+        return events
 
     @property
     def retirable(self) -> list[Session]:
@@ -233,12 +239,14 @@ class Instances:
         ]
 
     def renamed(self, now: float) -> list[Event]:
-        """Begin anew what was being set up under another name of one side: the names are authenticated."""
+        """Begin anew what was being set up under another name of one side: the names are authenticated.
+
+        What an instance has begun is its to begin anew: it hears of the change, too.
+        """
         broadcast = self._broadcasts.pop(VERSION_4, None)
-        exchanges = (session.exchanges.pop(VERSION_4, None) for session in self._sessions.values())
-        ours = [broadcast.exchange] if broadcast is not None and not broadcast.served else []
-        ours += [exchange for exchange in exchanges if exchange is not None and exchange.initiating]
-        return self._start(VERSION_4, now) if ours else []
+        for session in self._sessions.values():
+            session.exchanges.pop(VERSION_4, None)
+        return self._start(VERSION_4, now) if broadcast is not None and not broadcast.served else []
 
     def lose(self) -> list[Event]:
         """Forget all keys, as the peer is gone; nothing goes out plain to whoever has the name next."""

@@ -172,10 +172,6 @@ class KeyExchange(Protocol):
         """Whether it may still have something to say: it is running, or the last word could be lost."""
 
     @property
-    def initiating(self) -> bool:
-        """Whether an exchange that we began is running."""
-
-    @property
     def answered(self) -> float | None:
         """When the peer last took part in the exchange that is under way; None if it has not yet."""
 

@@ -23,10 +23,10 @@ def require_spoken(policy: Policy) -> None:
         raise UsageError(f"Only these OTR versions can be spoken: {sorted(VERSIONS)}.")
 
 
-ANSWERS_AT_ONCE = 3
-ANSWER_EVERY = 10.0
-"""So many long answers to starts go out to one peer, and then one in so many seconds: each is 7 lines on
-IRC, and whoever repeats or makes up starts could have the server throw us out for flooding."""
+MAX_ANSWERS = 3
+ANSWERS_WITHIN = 30.0
+"""So many long answers to starts go out to one peer within so many seconds: each is 7 lines on IRC, and
+whoever repeats or makes up starts could have the server throw us out for flooding."""
 
 _FRAGMENT_IDENTIFIER_BYTES = 4
 
@@ -101,8 +101,8 @@ class Relation:
 
     def may_answer(self, now: float) -> bool:
         """Whether a long answer to a start may go out, which then counts as one."""
-        recent = tuple(at for at in self._answers if now < at + ANSWER_EVERY * ANSWERS_AT_ONCE)
-        if len(recent) >= ANSWERS_AT_ONCE:
+        recent = tuple(at for at in self._answers if now < at + ANSWERS_WITHIN)
+        if len(recent) >= MAX_ANSWERS:
             return False
         self._answers = (*recent, now)
         return True

@@ -12,7 +12,7 @@ from otrcore.protocols import KeyExchange
 from otrcore.relation import Relation
 from otrcore.suites import VERSIONS
 from otrcore.v4 import profile
-from otrcore.v4.dake import Dake
+from otrcore.v4.dake import Dake, WaitingAuthR
 from otrcore.wire.tlv import Tlv
 
 _DAY = 24 * 60 * 60
@@ -50,7 +50,7 @@ def speaking_as(talk: Conversation, another: Identity) -> Iterator[None]:
         yield
         # One of version 3 keeps what it began with by itself.
         for exchange in _exchanges(talk):
-            if isinstance(exchange, Dake) and exchange.initiating:
+            if isinstance(exchange, Dake) and isinstance(exchange.state, WaitingAuthR):
                 exchange._party = _Lasting(talk._relation, another)
     finally:
         become(talk, own)

@@ -251,7 +251,9 @@ def _policy(host: IrcHost, nick: str, typed: str) -> list[Action]:
     host.talk(nick)
     policy = host.policy(nick)
     if not word:
-        versions = (f"{word} or no-{word} (OTR version {version} too, or not)" for word, version in ALLOWING.items())
+        versions = (
+            f"{word} or no-{word} (OTR version {version} too, or not)" for word, version in ALLOWING.items()
+        )
         choices = (*PRESETS, *versions)
         return [
             _note(
@@ -266,7 +268,9 @@ def _policy(host: IrcHost, nick: str, typed: str) -> list[Action]:
     if wanted is None:
         return [_note(nick, f"Nothing was changed: /otr policy takes one of {', '.join(_WORDS)}.")]
     if not wanted.versions and word not in PRESETS:
-        return [_note(nick, _no_version(policy, f"OTR is switched off for {nick}: /otr policy default first."))]
+        return [
+            _note(nick, _no_version(policy, f"OTR is switched off for {nick}: /otr policy default first."))
+        ]
     changes = host.do(nick, lambda talk: talk.set_policy(wanted), sends=False)
     return [*changes, _note(nick, *texts.policy_lines(nick, host.policy(nick)))]
 

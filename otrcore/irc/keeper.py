@@ -37,7 +37,7 @@ class Keeper(Protocol):
         """Return a fresh account for a network; keys are made at its first use.  StoreError."""
 
     def keep_profile(self, network: str, account: Account) -> None:
-        """Have the next account with this instance tag there go on with this one's client profile, if it can."""
+        """Have the next account with this instance tag go on with its client profile, if it can."""
 
     def memories(self, network: str) -> Memories:
         """Return where the people on a network are remembered."""

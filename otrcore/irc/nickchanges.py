@@ -100,7 +100,9 @@ class NickChanges:
             memory = replace(memory, policy=talk.policy)
         actions = self._people.remember(key, memory)
         expected = known.replaced_by(info.their_fingerprint) if info is not None else None
-        go_on = partial(_recall_renamed, talk, self._people.memories.load(key), key != self._presence.fold(old))
+        go_on = partial(
+            _recall_renamed, talk, self._people.memories.load(key), key != self._presence.fold(old)
+        )
         actions += self._steps.do(talk, go_on, slow=talk.starting)
         if expected is not None:
             actions.append(ShowNote(nick, (_OTHER_PERSON.format(nick, old, expected),)))

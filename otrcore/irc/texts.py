@@ -54,9 +54,9 @@ _STEPS = {
     "D-H Key": "which is the other half of it",
     "Reveal Signature": "which opens the seal and is signed",
     "Signature": "which is signed in turn",
-    "Identity": "message 1 of 3 for OTR version 4: it takes up to half a minute, as lines may not go out at once",
-    "Auth-R": "message 2 of 3: it takes a quarter of a minute, perhaps",
-    "Auth-I": "message 3 of 3",
+    "Identity": "message 1 of 3 for OTR version 4; they take half a minute or so, as servers want it",
+    "Auth-R": "message 2 of 3, the longest",
+    "Auth-I": "message 3 of 3, after which all is encrypted",
 }
 _HANDSHAKE_FAILED = {
     HandshakeEnd.NO_ANSWER: "{peer} did not answer the request for OTR, and may not have it. ",
@@ -155,8 +155,8 @@ def explain(
             return (f"{peer} has ended the encrypted conversation, or has left. {standing.goes_out}",)
         case SessionEnded(SessionEnd.EXPIRED):
             return (
-                f"The encrypted conversation with {peer} is over: {peer} has said nothing for a day, and its keys "
-                f"are deleted, so that nobody can find them. {standing.goes_out}",
+                f"The encrypted conversation with {peer} is over: {peer} has said nothing for a day, and its "
+                f"keys are deleted, so that nobody can find them. {standing.goes_out}",
             )
         case SessionEnded(SessionEnd.RENEWED):
             return (f"Fresh keys are agreed on with {peer}: what you type meanwhile waits for them.",)

@@ -187,11 +187,6 @@ class Ake:
         return self.running
 
     @property
-    def initiating(self) -> bool:
-        """Whether an exchange that we began is running."""
-        return isinstance(self.state, AwaitingDhKey | AwaitingSignature)
-
-    @property
     def answered(self) -> float | None:
         """When the peer last took part in the exchange that is under way; None if it has not yet."""
         taking_part = isinstance(self.state, AwaitingRevealSignature | AwaitingSignature)

@@ -55,7 +55,7 @@ LIFETIME = 90.0
 message takes 6 lines and Auth-R 7, which a client that paces its lines, as IRC servers want it, sends in
 10 to 15 seconds each."""
 
-INITIATOR_RETRIES = 45.0
+INITIATOR_RETRIES = 30.0
 RESPONDER_RETRIES = 60.0
 """Seconds without progress after which either side helps on; not the same, lest both do at once."""
 
@@ -179,11 +179,6 @@ class Dake:
     def lingers(self) -> bool:
         """Whether it is running, or may have to repeat its last message."""
         return not isinstance(self.state, Start)
-
-    @property
-    def initiating(self) -> bool:
-        """Whether an exchange that we began is running."""
-        return isinstance(self.state, WaitingAuthR)
 
     @property
     def answered(self) -> float | None:

@@ -30,8 +30,8 @@ from . import kdf
 from .profile import legal_point
 
 MAX_SKIPPED = 1000
-"""Message keys that are kept for late messages, and that one message may skip.  Whoever forges messages
-makes us compute so many hashes; a peer that lost more lines than that must begin anew."""
+"""Message keys that are kept for late messages, and that one message may skip in one ratchet.  Whoever
+forges messages makes us compute so many hashes; a peer that lost more lines than that must begin anew."""
 
 KEPT_RATCHETS = 8
 """Ratchets of the peer after which its skipped keys are forgotten: no line is that late on IRC, and who
@@ -225,7 +225,7 @@ class Ratchet:
 
     def used_mac_keys(self) -> bytes:
         """Return the MAC keys still to reveal, 64 bytes each, with those of messages that never came."""
-        unsent = [self._revealing, *self._unrevealed, *(entry.keys.mac for entry in self._skipped.values())]
+        unsent = [*(entry.keys.mac for entry in self._skipped.values()), self._revealing, *self._unrevealed]
         return b"".join(unsent)[-MAX_UNREVEALED * MAC_KEY_BYTES_4 :]
 
     def reveal_later(self, mac_keys: bytes) -> None:

@@ -8,7 +8,6 @@ from itertools import count
 
 import pytest
 
-from otrcore.events import Transmit
 from tests.clients.drivers.hexchat import HexChat, private, status
 from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.otr_peer import OtrPeer
@@ -442,13 +441,11 @@ def test_what_was_not_encrypted_is_marked(pair: Pair, peer: OtrPeer) -> None:
 def test_lines_that_others_have_cut(pair: Pair, peer: OtrPeer) -> None:
     """Clients without fragments send their lines as they are, and have them cut anywhere."""
     text = ("long " * 60).strip()
-    (event,) = peer.account.conversation(ALICE).send(text)
-    assert isinstance(event, Transmit)
-    whole = "".join(line.split(",")[3] for line in event.lines)
-    assert whole.startswith("?OTR:AAMD")
+    whole = peer.encrypted(ALICE, text)
+    assert whole.startswith("?OTR:AAQD")
     assert whole.endswith(".")
-    peer.say_plain(ALICE, whole[:300])
-    peer.say_plain(ALICE, whole[300:])
+    for at in range(0, len(whole), 300):
+        peer.say_plain(ALICE, whole[at : at + 300])
     pair.alice.wait(lambda: received(pair.alice, peer.nick) == [text], "the text in one piece")
 
 

@@ -8,7 +8,6 @@ from itertools import count
 
 import pytest
 
-from otrcore.events import Transmit
 from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.otr_peer import OtrPeer
 from tests.clients.drivers.weechat import CORE, WeeChat, private, status
@@ -124,13 +123,11 @@ def test_what_was_not_encrypted_is_marked(alice: WeeChat, peer: OtrPeer) -> None
 def test_lines_that_others_have_cut(alice: WeeChat, peer: OtrPeer) -> None:
     """Clients without fragments send their lines as they are, and have them cut anywhere."""
     text = ("long " * 60).strip()
-    (event,) = peer.account.conversation("alice").send(text)
-    assert isinstance(event, Transmit)
-    whole = "".join(line.split(",")[3] for line in event.lines)
+    whole = peer.encrypted("alice", text)
     assert whole.startswith("?OTR:AAQD")
     assert whole.endswith(".")
-    peer.say_plain("alice", whole[:300])
-    peer.say_plain("alice", whole[300:])
+    for at in range(0, len(whole), 300):
+        peer.say_plain("alice", whole[at : at + 300])
     alice.wait_received(peer.nick, text)
 
 

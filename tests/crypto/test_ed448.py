@@ -190,6 +190,22 @@ def test_recorded_profiles_are_signed_by_their_key(who: str) -> None:
     assert not verify(public, profile[: -ed448.SIGNATURE_BYTES], signature)
 
 
+@IN_PUBLISHED
+def test_both_halves_of_a_long_term_key_belong_together(name: str) -> None:
+    """They come from two libraries: EdDSA's public key is the point that ring signatures calculate with."""
+    pair = SigningKey(published(name)[0]).pair
+    assert edwards.encode(edwards.times(edwards.GENERATOR, pair.secret)) == pair.public.encoded
+    assert pair.public.times(2) == Point.decode(pair.public.encoded).times(2)
+
+
+def test_a_known_point_is_the_one_of_its_encoding() -> None:
+    point = GENERATOR.times(7)
+    known = Point.known(point.encoded)
+    assert known == point
+    assert (known + GENERATOR) == GENERATOR.times(8)
+    assert not known.is_identity
+
+
 def test_recorded_ephemeral_keys_and_what_they_share() -> None:
     """Each side's draws give the points of its own message; the secrets follow by taking turns."""
     identity, auth_r = recorded4.messages("trace")[:2]

@@ -44,7 +44,7 @@ def until(happened: Callable[[], object], pause: float = 0.01) -> None:
 def furnished(folder: Path, nick: str) -> Path:
     """Return a data folder in which a key lies already: to make one takes a while."""
     with Store(folder) as store:
-        store.identities.put(DEFAULT_NETWORK, identity(nick).dsa)
+        store.identities.put(DEFAULT_NETWORK, identity(nick))
     return folder
 
 

@@ -81,6 +81,7 @@ class Person:
     def __init__(self, room: Room, nick: str, client: Client, server: str) -> None:
         self.room = room
         self.nick = nick
+        self._address = f"~{nick}@{nick}.example"
         self.client = client
         self.server = server
         self.heard: list[tuple[str, str]] = []
@@ -93,7 +94,7 @@ class Person:
 
     @property
     def mask(self) -> str:
-        return f"{self.nick}!~{self.nick}@{self.nick}.example"
+        return f"{self.nick}!{self._address}"
 
     def ask(self, do: str, **fields: Any) -> Frame:
         return self.client.ask(do, server=self.server, **fields)

@@ -119,7 +119,7 @@ def test_keys_that_are_locked_by_another_program_meanwhile(folder: Path, room: R
     room.until(lambda: bob.heard == [("goes on", "encrypted")])
     # A key of its own for another network, though, cannot be read.
     with Store(folder / "data", lambda: PASSPHRASE) as store:
-        store.identities.put("othernet", identity("other").dsa)
+        store.identities.put("othernet", identity("other"))
     other = Room("Othernet").join("alice", client, "other")
     assert list(client.prompts) == [UNLOCK]
     assert other.say("bob", "hello")[0]["verdict"] == "drop"
@@ -133,7 +133,7 @@ def test_another_passphrase_meanwhile(locked: Path, client: Client, room: Room) 
     client.answer(UNLOCK, PASSPHRASE)
     with Store(locked, lambda: PASSPHRASE) as store:
         store.identities.seal("another one")
-        store.identities.put("othernet", identity("other").dsa)
+        store.identities.put("othernet", identity("other"))
     other = Room("Othernet").join("alice", client, "other")
     assert list(client.prompts) == [UNLOCK]
     client.answer(UNLOCK, PASSPHRASE)

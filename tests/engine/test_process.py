@@ -236,7 +236,9 @@ def test_what_happens_while_no_client_is_connected_is_told_to_the_next_one(
     assert isinstance(link, Link)
     fields = {"from": bob.mask, "to": "alice", "command": "PRIVMSG", "limit": None}
     bob.command("alice", "refresh")
-    (query,) = [line.text for line in room.on_the_way if line.sender == bob.mask]
+    # In version 4 the end of the old session leaves first.
+    query = next(line.text for line in reversed(room.on_the_way) if line.sender == bob.mask)
+    assert query.startswith("?OTRv34?")
     link.post("incoming", server="net", text=query, **fields)
     link.close()
 

@@ -317,7 +317,7 @@ def test_statuses_are_complete_and_come_only_when_something_has_changed(local: J
     assert all(one != other for one, other in pairwise(seen)), seen
     assert seen[0] == ("bob", "plaintext", True, "none", None)
     assert seen[-1] == ("bob", "encrypted", False, "none", None)
-    assert alice.statuses["bob"]["version"] == 3
+    assert alice.statuses["bob"]["version"] == 4
     hello = alice.client.ask("hello", protocol=1, version="1", client="test")
     assert hello["states"] == [alice.statuses["bob"]]
     assert hello["servers"] == ["net"]

@@ -162,7 +162,8 @@ def _anybody(line: str) -> str:
 def _lines(lines: Sequence[str]) -> list[object]:
     """Return lines as they can be compared.
 
-    Signatures are random, or cover a nick that may have changed meanwhile; plain text may be cut, and whether it offers OTR goes by what is known of a nick.
+    Signatures are random, or cover a nick that may have changed meanwhile; plain
+    text may be cut, and whether it offers OTR goes by what is known of a nick.
     """
     if not any("?OTR" in line for line in lines):
         return [re.sub(r"\s", "", "".join(lines))]

@@ -382,7 +382,7 @@ def test_lines_use_the_room_that_a_known_mask_leaves() -> None:
         peer.send(f":irc.test 422 {nick} :MOTD File is missing")
         probe = peer.until(f"NOTICE {nick} :")
         peer.send(f":{nick}!u@h {probe}")
-        talk = Account(identity("bob")).conversation("alice")
+        talk = Account(identity("bob"), name="bob").conversation("alice")
         events = talk.start()
         while True:
             for event in events:

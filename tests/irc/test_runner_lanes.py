@@ -99,7 +99,7 @@ def test_the_end_of_a_step_ends_the_wait(scene: Scene, lanes: Gate) -> None:
 
 
 def test_a_slow_step_delays_neither_pong_nor_other_people(lanes: Gate) -> None:
-    talk = Account(identity("bob")).conversation("alice")
+    talk = Account(identity("bob"), name="bob").conversation("alice")
 
     def script(peer: Peer) -> None:
         peer.register()
@@ -195,7 +195,7 @@ def test_a_lost_connection_ends_its_conversations(lanes: Gate) -> None:
 
     def script(peer: Peer) -> None:
         peer.register()
-        talk = Account(identity("bob")).conversation("alice")
+        talk = Account(identity("bob"), name="bob").conversation("alice")
         events = talk.start()
         while talk.state is not MessageState.ENCRYPTED:
             for event in events:
@@ -237,7 +237,7 @@ def test_goodbyes_to_many_keep_the_pace_but_for_the_first(lanes: Gate) -> None:
         peer.register()
         for number in range(crowd):
             nick = f"p{number}"
-            talk = Account(identity("bob")).conversation("alice")
+            talk = Account(identity("bob"), name=nick).conversation("alice")
             events = talk.start()
             done = False
             while not done:

@@ -29,17 +29,6 @@ VERSIONS = tuple(EXCHANGE)
 EACH = [(kind, version) for version in VERSIONS for kind in EXCHANGE[version]]
 """Every message of the key exchange of every version."""
 
-HEALING = [
-    pytest.param(
-        *one,
-        marks=pytest.mark.xfail(
-            one == ("Identity", 4),
-            strict=True,
-            reason="who has asked gives up after QUERY_PATIENCE, just when the Identity is said again",
-        ),
-    )
-    for one in EACH
-]
 EACH_OR_QUERY = [(kind, version) for version in VERSIONS for kind in ("query", *EXCHANGE[version])]
 
 OFTEN = ("Identity", "Auth-R")
@@ -99,7 +88,7 @@ def check_talk(pair: Pair) -> None:
         assert pair.of_kind(OTHER[side], Received) == [Received("hello", Protection.ENCRYPTED)]
 
 
-@pytest.mark.parametrize(("kind", "version"), HEALING)
+@pytest.mark.parametrize(("kind", "version"), EACH)
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_one_lost_message_heals_by_itself(kind: str, version: int, encrypted: bool) -> None:
     pair = losing(kind, version=version, encrypted=encrypted)
@@ -147,7 +136,7 @@ def test_an_identity_and_the_answer_to_its_repetition(encrypted: bool) -> None:
     check_talk(pair)
 
 
-@pytest.mark.parametrize(("kind", "version"), HEALING)
+@pytest.mark.parametrize(("kind", "version"), EACH)
 def test_what_was_typed_meanwhile_is_read_in_the_end(kind: str, version: int) -> None:
     """Also by who believes to have a session of which the other knows nothing yet: never in the open."""
     pair = losing(kind, version=version)

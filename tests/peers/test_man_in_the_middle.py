@@ -101,7 +101,8 @@ class Wire:
         policy = replace(speaking(version), start_on_error=True)
         self.clock = Clock()
         self.accounts = {
-            side: Account(identity(side), policy, instance_tag=TAGS[side], clock=self.clock) for side in SIDES
+            side: Account(identity(side), policy, name=side, instance_tag=TAGS[side], clock=self.clock)
+            for side in SIDES
         }
         self.talks: dict[Side, Conversation] = {
             side: account.conversation(OTHER[side]) for side, account in self.accounts.items()

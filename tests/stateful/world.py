@@ -18,9 +18,8 @@ from tests.snapshot import snapshot
 MOST_VALUES = 4000
 """Plain values in everything that a conversation remembers, keys and texts that wait among them."""
 
-UNDER_WAY = ("_offer", "_reassembler", "_rejoiner")
-"""What a line leaves behind that turns out to be refused once it is whole; and any OTR message, refused or
-not, shows that the peer has OTR."""
+UNDER_WAY = ("_reassembler", "_rejoiner")
+"""What a line leaves behind that turns out to be refused once it is whole."""
 
 
 def size(picture: object) -> int:

@@ -12,7 +12,7 @@ from otrcore.errors import Reason
 from otrcore.events import Event, HandshakeStep, Rejected
 from otrcore.instances import MAX_STARTING
 from otrcore.model import MessageState
-from otrcore.relation import ANSWER_EVERY, ANSWERS_AT_ONCE
+from otrcore.relation import ANSWERS_WITHIN, MAX_ANSWERS
 from otrcore.v4.dake import LIFETIME, RESPONDER_RETRIES
 from otrcore.wire.fragment import cut
 from otrcore.wire.header import parse_header
@@ -60,7 +60,7 @@ def test_answers_are_rationed(flood: object) -> None:
         subject.clock.advance(1.0)
         lines += sent(subject.talk.tick())
     answers = {line.split("|")[1] for line in lines if line.startswith("?OTR|")}
-    assert ANSWERS_AT_ONCE < len(answers) <= ANSWERS_AT_ONCE + SECONDS / ANSWER_EVERY
+    assert MAX_ANSWERS < len(answers) <= MAX_ANSWERS * (1 + SECONDS / ANSWERS_WITHIN)
     assert len(lines) == LINES * len(answers)
     assert len(subject.talk._instances._sessions) <= MAX_STARTING
 

@@ -88,6 +88,15 @@ class OtrPeer:
         """Send a text encrypted."""
         self._do(nick, self._talk(nick).send(text))
 
+    def encrypted(self, nick: str, text: str) -> str:
+        """Return a text encrypted, in one line of any length, and do not send it."""
+        talk = self._talk(nick)
+        talk.line_limit = None
+        (event,) = talk.send(text)
+        assert isinstance(event, Transmit)
+        (line,) = event.lines
+        return line
+
     def say_bytes(self, nick: str, plaintext: bytes) -> None:
         """Send any bytes at all as what is encrypted."""
         talk = self._talk(nick)

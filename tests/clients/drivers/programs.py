@@ -32,7 +32,7 @@ CTRL_D = "\x04"
 _SHOWN = 3000
 
 _SECURED = re.compile(r"-- Secured(?: with fresh keys)?: the conversation with (\S+) is encrypted")
-_FINGERPRINT = re.compile(r"--\s+(your|\S+'s) fingerprint:\s+((?:[0-9A-F]{8}\s+)+)")
+_FINGERPRINT = re.compile(r"--\s+(your|\S+'s) fingerprint:\s+([0-9A-F]{8}(?:\s+(?:--\s+)?[0-9A-F]{8})*)")
 _SESSION_ID = re.compile(r"--\s+session id:\s+([0-9a-f]{8} [0-9a-f]{8})")
 
 
@@ -239,7 +239,7 @@ class OtrChat(InTerminal):
         found = _FINGERPRINT.findall(self.screen())
         owners = {"your": self.me, f"{self.peer}'s": self.peer}
         # In version 4 it goes on in a second line.
-        return {owners[owner]: "".join(fingerprint.split()) for owner, fingerprint in found}
+        return {owners[owner]: re.sub(r"[\s-]", "", fingerprint) for owner, fingerprint in found}
 
     def session_id(self) -> str:
         """Return the session id that it showed last; empty if it has not shown any."""
