@@ -161,6 +161,7 @@ class Client:
         protection: str,
         action: bool,
         notice: bool,
+        said: str,
     ) -> None:
         """Nobody says anything but bob, whose lines pass."""
         self._trouble = "a line from bob was shown that should have passed"

@@ -152,7 +152,8 @@ class Dialogs:
             self._screen.tell(tab.server, tab.peer, told)
             return
         text = (
-            f"By voice or in person, does {_plain(tab.peer)} read this to you?\n\n{_lines(status.fingerprint)}\n\n"
+            f"By voice or in person, does {_plain(tab.peer)} read this to you?\n\n"
+            f"{_lines(status.fingerprint)}\n\n"
             f"And this is yours, for {_plain(tab.peer)}:\n\n{_lines(status.own_fingerprint or '')}"
         )
         then = f"otr_client {COMPARED} {status.fingerprint.replace(' ', '-')}"

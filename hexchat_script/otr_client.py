@@ -222,10 +222,10 @@ def incoming(word: list[str], word_eol: list[str], data: Any, attrs: Any) -> int
     if message.to[:1] in "#&":
         return NONE
     tab = screen.tabs.here()
-    with screen.timed(attrs.time):
-        said = screen.chat.incoming(tab.server, message.sender, message.to, message.text, message.command)
-        if said.verdict == "replace":
-            screen.fake(tab.server, f":{message.sender} {message.command} {message.to} :{said.text}")
+    time = raw.time(attrs.time)
+    said = screen.chat.incoming(tab.server, message.sender, message.to, message.text, message.command, time)
+    if said.verdict == "replace":
+        screen.fake(tab.server, f"{time}:{message.sender} {message.command} {message.to} :{said.text}")
     return NONE if said.verdict == "pass" else ALL
 
 

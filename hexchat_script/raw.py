@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 _MESSAGE = re.compile(
@@ -72,3 +73,10 @@ def is_utf8(path: str) -> bool:
         except UnicodeDecodeError:
             return False
     return True
+
+
+def time(seconds: float) -> str:
+    """Return what stands in front of a line that was said at this time; nothing for 0, which is now."""
+    if not seconds:
+        return ""
+    return f"@time={datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.000Z "

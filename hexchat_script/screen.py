@@ -6,7 +6,6 @@ import heapq
 import re
 import time
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from itertools import count
 from typing import Any, Callable, Iterator, Sequence, Tuple
 
@@ -76,7 +75,7 @@ class Screen:
         self.unloading = False
         """By the user, and not as HexChat ends."""
         self._chat: Chat | None = None
-        self._sign = self._time = ""
+        self._sign = ""
         self._steps: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._looked = 0.0
@@ -135,7 +134,15 @@ class Screen:
         return True
 
     def message(
-        self, server: str, peer: str, mask: str, lines: Sequence[str], how: str, action: bool, notice: bool
+        self,
+        server: str,
+        peer: str,
+        mask: str,
+        lines: Sequence[str],
+        how: str,
+        action: bool,
+        notice: bool,
+        said: str,
     ) -> None:
         """Show a message of the peer as if the server had brought it."""
         if how == "unexpected":
@@ -152,7 +159,7 @@ class Screen:
             )
             try:
                 with self._unlogged(self.tab(server, peer), how == "encrypted"):
-                    self.fake(server, f":{mask} {'NOTICE' if notice else 'PRIVMSG'} {to} :{body}")
+                    self.fake(server, f"{said}:{mask} {'NOTICE' if notice else 'PRIVMSG'} {to} :{body}")
             finally:
                 self._sign = ""
 
@@ -163,20 +170,9 @@ class Screen:
             raise LookupError("no tab of that server")
         self.faking = True
         try:
-            tab.context.command(f"RECV {self._time}{line}")
+            tab.context.command(f"RECV {line}")
         finally:
             self.faking = False
-
-    @contextmanager
-    def timed(self, seconds: float) -> Iterator[None]:
-        """What is shown meanwhile was said at this time; 0 for now."""
-        if seconds:
-            said = datetime.fromtimestamp(seconds, timezone.utc)
-            self._time = f"@time={said:%Y-%m-%dT%H:%M:%S}.000Z "
-        try:
-            yield
-        finally:
-            self._time = ""
 
     def take_sign(self) -> str:
         """Return what stands in front of the line that is shown just now; once, as it is shown again then."""

@@ -51,8 +51,9 @@ QUERY_TEXT = (
 """What stands behind the query for people whose client does not understand it."""
 
 QUERY_PATIENCE = 45.0
-"""Seconds after which an unanswered query counts as refused: a lost first message of a key exchange is
-repeated before, and takes its time on IRC."""
+QUERY_PATIENCE_4 = 75.0
+"""Seconds after which an unanswered query counts as refused; the longer time where version 4 is offered, whose
+first message has 6 lines, and is said again where it was lost."""
 
 ERROR_PAUSE = 60.0
 """Seconds between two starts because of an error: two peers that answer each other's would never stop."""
@@ -267,6 +268,7 @@ class Conversation:
         if not self.policy.versions:
             raise UsageError(f"OTR is switched off for {self.peer}.")
         self._resting = False
+        self._instances.forget_stale(self._clock())
         return [*self._instances.retire(), self._query()]
 
     def renamed(self) -> list[Event]:
@@ -476,7 +478,8 @@ class Conversation:
 
     def _query(self) -> Transmit:
         """Return the Query Message that asks for a start."""
-        self._query_until = self._clock() + QUERY_PATIENCE
+        patience = QUERY_PATIENCE_4 if VERSION_4 in self.policy.versions else QUERY_PATIENCE
+        self._query_until = self._clock() + patience
         # A query is never cut into fragments, which only encoded messages are made for.
         query = self.policy.query
         line = f"{query} {QUERY_TEXT}"

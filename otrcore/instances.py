@@ -82,7 +82,7 @@ class Broadcast:
 class Instances:
     """All sessions with one peer."""
 
-    __slots__ = ("_broadcasts", "_chosen", "_complained", "_postponed", "_relation", "_sessions")
+    __slots__ = ("_broadcasts", "_chosen", "_postponed", "_quiet_until", "_relation", "_sessions")
 
     def __init__(self, relation: Relation) -> None:
         self._relation = relation
@@ -91,7 +91,8 @@ class Instances:
         """By version, as are the starts that wait for a running exchange to come to an end."""
         self._postponed: dict[int, float] = {}
         self._chosen: int | None = None
-        self._complained = -math.inf
+        self._quiet_until: float | None = None
+        """While the peer has just been told that its message belongs to no session."""
 
     @property
     def state(self) -> MessageState:
@@ -128,13 +129,16 @@ class Instances:
             deadlines.append(max(min(latest, self._busy_until(version)), 0.0))
         for broadcast in self._broadcasts.values():
             deadlines.append(broadcast.ends if broadcast.served else broadcast.exchange.deadline)
+        deadlines.append(self._quiet_until)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     @property
     def empty(self) -> bool:
-        """Whether no instance has a session, or is getting one."""
-        return not self.starting and all(
-            session.state is MessageState.PLAINTEXT for session in self._sessions.values()
+        """Whether no instance has a session, or is getting one, and nothing was said about that just now."""
+        return (
+            not self.starting
+            and self._quiet_until is None
+            and all(session.state is MessageState.PLAINTEXT for session in self._sessions.values())
         )
 
     def choose(self, tag: int | None) -> None:
@@ -174,6 +178,8 @@ class Instances:
     def tick(self, now: float) -> list[Event]:
         """Let key exchanges look at the clock; one failure at most is told, when nothing goes on."""
         events: list[Event] = []
+        if self._quiet_until is not None and now >= self._quiet_until:
+            self._quiet_until = None
         for version, latest in tuple(self._postponed.items()):
             if now >= min(latest, self._busy_until(version)):
                 del self._postponed[version]
@@ -230,6 +236,12 @@ class Instances:
         if events:
             self._forget_served()
         return events
+
+    def forget_stale(self, now: float) -> None:
+        """Forget an Identity message that nobody has answered: who asks anew takes the peer's instead."""
+        broadcast = self._broadcasts.get(VERSION_4)
+        if broadcast is not None and not broadcast.served and now >= broadcast.begun + QUIET:
+            del self._broadcasts[VERSION_4]
 
     @property
     def retirable(self) -> list[Session]:
@@ -301,9 +313,9 @@ class Instances:
 
     def _complain(self, now: float) -> list[Event]:
         """Tell the peer that it speaks into a session that is not, but not each time."""
-        if now < self._complained + COMPLAINT_PAUSE:
+        if self._quiet_until is not None and now < self._quiet_until:
             return []
-        self._complained = now
+        self._quiet_until = now + COMPLAINT_PAUSE
         return [Transmit((error_line(NO_SESSION_REPLY, NOT_PRIVATE),))]
 
     @property

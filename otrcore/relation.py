@@ -107,6 +107,10 @@ class Relation:
         self._answers = (*recent, now)
         return True
 
+    def answer_was_taken(self) -> None:
+        """Take note that the last answer has led to a session: only those that come to nothing count."""
+        self._answers = self._answers[:-1]
+
     @property
     def policy(self) -> Policy:
         """The peer's own policy, or else the account's."""

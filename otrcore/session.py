@@ -313,6 +313,8 @@ class Session:
         self._state = Encrypted(channel, channel.verification(relation.random))
         self._heard = self._sent = self._fresh = now
         self._generation = channel.generation
+        if info.version == VERSION_4 and not info.initiator:
+            relation.answer_was_taken()
         before = relation.memory
         fingerprint = info.their_fingerprint
         events: list[Event] = [

@@ -64,7 +64,7 @@ def snapshot(value: object, *, caches: bool = True) -> object:
         if not caches and isinstance(value, Session):
             del fields["_told"]
         if not caches and isinstance(value, Instances):
-            del fields["_complained"]
+            del fields["_quiet_until"]
         return {
             "type": type(value).__name__,
             **{name: picture(item) for name, item in fields.items() if not callable(item)},

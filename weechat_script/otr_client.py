@@ -66,6 +66,7 @@ except ImportError:
     raise
 
 KEPT = "otr_client_kept"  # variable of WeeChat's own buffer, for whoever is loaded next
+TIME = re.compile(r"[@;](time=[^; ]+)")  # when a line was said, in its tags
 OFFER = re.compile(" \t  \t\t\t\t \t \t \t  (?:[ \t]{8})*")  # of OTR, in blanks behind a text
 TO_SOMEBODY = re.compile(r"[^:]*[\s(]([^\s():]+)\)?: ")  # how WeeChat shows what it sends, without a buffer
 OLD_HABIT = re.compile(r"/otr\s+(smp\s+\S+|authq?|verify|answer)\s+\S", re.I)  # in other clients, a secret
@@ -140,7 +141,9 @@ def incoming(data: str, modifier: str, server: str, line: str) -> str:
     sender, to, command = parts["host"], parts["channel"], parts["command"].upper()
     screen.receiving = True
     try:
-        judged = screen.chat.incoming(server, sender, to, parts["text"], command)
+        said = TIME.search(tags)
+        time = f"@{said[1]} " if said else ""
+        judged = screen.chat.incoming(server, sender, to, parts["text"], command, time)
     finally:
         screen.receiving = False
         first = screen.taken(server, sender)

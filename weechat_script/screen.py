@@ -144,29 +144,40 @@ class Screen:
             self.chat.mine(server, raw)
 
     def message(
-        self, server: str, peer: str, mask: str, lines: Sequence[str], how: str, action: bool, notice: bool
+        self,
+        server: str,
+        peer: str,
+        mask: str,
+        lines: Sequence[str],
+        how: str,
+        action: bool,
+        notice: bool,
+        said: str,
     ) -> None:
         kind, to = "NOTICE" if notice else "PRIVMSG", weechat.info_get("irc_nick", server)
         mark = option("look.unexpected") if how == "unexpected" else ""
         for line in lines:
-            self._put(server, peer, f"{mask} {kind} {to}", mark + line, action, how == "encrypted")
+            self._put(server, peer, f"{mask} {kind} {to}", mark + line, action, how == "encrypted", said)
 
     def own(self, server: str, peer: str, text: str, action: bool, encrypted: bool) -> None:
         nick, known = weechat.info_get("irc_nick", server), context(buffer_of(server, peer))[1]
         # To a nick in other letters, WeeChat would rename the buffer.
         self._put(server, peer, f"{nick} PRIVMSG {known or peer}", text, action, encrypted)
 
-    def _put(self, server: str, peer: str, head: str, text: str, action: bool, encrypted: bool) -> None:
+    def _put(
+        self, server: str, peer: str, head: str, text: str, action: bool, encrypted: bool, tags: str = ""
+    ) -> None:
         """Have WeeChat show a message as if it came from the server, in its turn."""
         text = _NO_LINE.sub("", text) or " "
         line = f":{head} :" + (f"\x01ACTION {text}\x01" if action else text)
-        self.waiting.append((self._fake, (server, line, {self.key(server, peer)} if encrypted else set())))
+        unlogged = {self.key(server, peer)} if encrypted else set()
+        self.waiting.append((self._fake, (server, line, unlogged, tags)))
         self.go_on()
 
-    def _fake(self, server: str, line: str, unlogged: set[Key]) -> None:
+    def _fake(self, server: str, line: str, unlogged: set[Key], tags: str) -> None:
         self.unlogged, self.faking = unlogged, True
         try:
-            weechat.command(buffer_of(server), "/server fakerecv " + line)
+            weechat.command(buffer_of(server), f"/server fakerecv {tags}{line}")
         finally:
             self.unlogged, self.faking = set(), False
 
@@ -174,7 +185,7 @@ class Screen:
         """Return the message that waits in front of all else, if it is the sender's, as a raw line."""
         line = ""
         if self.waiting and self.waiting[0][0] == self._fake:
-            where, first, keys = self.waiting[0][1]
+            where, first, keys, _ = self.waiting[0][1]
             if where == server and first.startswith(f":{sender} "):
                 line, self.unlogged = first, self.unlogged | keys
                 self.waiting.popleft()

@@ -8,11 +8,8 @@ from contextlib import contextmanager
 from otrcore.conversation import Conversation
 from otrcore.events import Transmit
 from otrcore.identity import Identity
-from otrcore.protocols import KeyExchange
-from otrcore.relation import Relation
 from otrcore.suites import VERSIONS
 from otrcore.v4 import profile
-from otrcore.v4.dake import Dake, WaitingAuthR
 from otrcore.wire.tlv import Tlv
 
 _DAY = 24 * 60 * 60
@@ -48,10 +45,6 @@ def speaking_as(talk: Conversation, another: Identity) -> Iterator[None]:
     become(talk, another)
     try:
         yield
-        # One of version 3 keeps what it began with by itself.
-        for exchange in _exchanges(talk):
-            if isinstance(exchange, Dake) and isinstance(exchange.state, WaitingAuthR):
-                exchange._party = _Lasting(talk._relation, another)
     finally:
         become(talk, own)
 
@@ -86,35 +79,6 @@ class _Shown(profile.OwnProfile):
     def serialised(self, identity: Identity) -> bytes:
         """Return it."""
         return self._serialised
-
-
-class _Lasting:
-    """The party of a key exchange of version 4 that goes on as the identity that it was begun as."""
-
-    def __init__(self, relation: Relation, identity: Identity) -> None:
-        self._relation = relation
-        self.identity = identity
-        self.own_tag, self.random, self.names = relation.own_tag, relation.random, relation.names
-
-    def client_profile(self) -> bytes:
-        """Return one of this identity."""
-        return profile.make(self.identity, self.own_tag, self.unix_time()).serialise()
-
-    def unix_time(self) -> float:
-        """Return the time of the other parties."""
-        return self._relation.unix_time()
-
-    def may_answer(self, now: float) -> bool:
-        """Count with them."""
-        return self._relation.may_answer(now)
-
-
-def _exchanges(talk: Conversation) -> list[KeyExchange]:
-    instances = talk._instances
-    starts = [broadcast.exchange for broadcast in instances._broadcasts.values()]
-    return starts + [
-        exchange for session in instances._sessions.values() for exchange in session.exchanges.values()
-    ]
 
 
 def abandon_start(talk: Conversation) -> None:

@@ -200,7 +200,7 @@ class Demo(Chat):
         self.say(GREETING)
         self.wait("an answer to the greeting", lambda: bool(self.plain_texts))
         self.title("Asking for an encrypted conversation: the query, and the handshake")
-        self.output.print("-- Sent: ?OTRv3? (the query).")
+        self.output.print(f"-- Sent: {self.runner.host.network_policy.query} (the query).")
         self.runner.start(BOT)
         self.wait("the handshake", lambda: self.session(SessionOpened))
         secured_at = len(self._server.lines)

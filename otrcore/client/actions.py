@@ -107,7 +107,8 @@ class Actions:
     def _message(self, action: Frame, server: str, peer: str) -> None:
         mask, protection = str(action.get("mask") or peer), _text(action, "protection")
         flags = bool(action.get("action")), bool(action.get("notice"))
-        self._app.message(server, peer, mask, _lines(action), protection, *flags)
+        said = str(action.get("said") or "")
+        self._app.message(server, peer, mask, _lines(action), protection, *flags, said)
 
     def _own(self, action: Frame, server: str, peer: str) -> None:
         flags = bool(action.get("action")), bool(action.get("encrypted", True))

@@ -76,8 +76,12 @@ class App(Protocol):
         protection: str,
         action: bool,
         notice: bool,
+        said: str,
     ) -> None:
-        """Show a message of the peer; `protection` is plain, encrypted or unexpected."""
+        """Show a message of the peer; `protection` is plain, encrypted or unexpected.
+
+        `said` is what Chat.incoming was told with its last line; empty for now.
+        """
 
     def own(self, server: str, peer: str, text: str, action: bool, encrypted: bool) -> None:
         """Show a text of our own user."""

@@ -109,9 +109,14 @@ class Chat:
         """Judge a message that is about to be sent, to whatever target or list of targets."""
         return self._messages.outgoing(server, to, text, command.upper())
 
-    def incoming(self, server: str, sender: str, to: str, text: str, command: str = "PRIVMSG") -> Incoming:
-        """Judge a message that came; `sender` is nick!user@host, or what there is of it."""
-        return self._messages.incoming(server, sender, to, text, command.upper())
+    def incoming(
+        self, server: str, sender: str, to: str, text: str, command: str = "PRIVMSG", said: str = ""
+    ) -> Incoming:
+        """Judge a message that came; `sender` is nick!user@host, or what there is of it.
+
+        `said` is the script's own word for when it was said: App.message gets it back, be it later.
+        """
+        return self._messages.incoming(server, sender, to, text, command.upper(), said)
 
     # The user.
 

@@ -52,11 +52,11 @@ class Messages:
             return Outgoing(PASS)
         return Outgoing(REPLACE, ",".join(targets[at] for at in sorted(leaving)), said)
 
-    def incoming(self, server: str, sender: str, to: str, text: str, command: str) -> Incoming:
+    def incoming(self, server: str, sender: str, to: str, text: str, command: str, said: str) -> Incoming:
         """Judge a message that came."""
         judged = Incoming(DROP if text.startswith(_OTR) else PASS)
         try:
-            judged = self._incoming(server, sender, to, text, command)
+            judged = self._incoming(server, sender, to, text, command, said)
         except BaseException as error:
             self._tell(server, sender.partition("!")[0], texts.broken("read", error))
         finally:
@@ -110,7 +110,7 @@ class Messages:
         self._guard.passed(server, target)
         return said
 
-    def _incoming(self, server: str, sender: str, to: str, text: str, command: str) -> Incoming:
+    def _incoming(self, server: str, sender: str, to: str, text: str, command: str, said: str) -> Incoming:
         known = self._exchange.servers.get(server)
         naming = self._guard.naming(server)
         nick = sender.partition("!")[0]
@@ -124,21 +124,25 @@ class Messages:
         if naming.fold(to) != own:
             return Incoming(PASS)
         fields = {"server": server, "from": sender, "to": to, "text": text, "command": command}
+        if said:
+            fields["said"] = said
         try:
             answer = self._exchange.ask(
                 "incoming", server, limit=self._exchange.limit(server, nick), **fields
             )
         except ClientError as error:
-            return self._unjudged(server, sender, text, command, error)
+            return self._unjudged(server, sender, text, command, said, error)
         self._exchange.take(answer)
-        verdict, said = answer.get("verdict"), answer.get("text")
+        verdict, shown = answer.get("verdict"), answer.get("text")
         if verdict == PASS:
             return Incoming(PASS)
-        if verdict == REPLACE and isinstance(said, str):
-            return Incoming(REPLACE, said)
+        if verdict == REPLACE and isinstance(shown, str):
+            return Incoming(REPLACE, shown)
         return Incoming(DROP)
 
-    def _unjudged(self, server: str, sender: str, text: str, command: str, error: ClientError) -> Incoming:
+    def _unjudged(
+        self, server: str, sender: str, text: str, command: str, said: str, error: ClientError
+    ) -> Incoming:
         """Go on without the engine: what should have been encrypted is told apart."""
         nick = sender.partition("!")[0]
         if text.startswith(_OTR):
@@ -158,6 +162,7 @@ class Messages:
             "protection": "unexpected",
             "action": action,
             "notice": command == _NOTICE,
+            "said": said,
         }
         self._exchange.actions.add([message])
         return Incoming(DROP)

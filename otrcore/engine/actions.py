@@ -37,7 +37,7 @@ def _frame(action: Action, masks: Mapping[str, str]) -> Frame:
     match action:
         case Send(target, lines, command):
             return {"a": "send", "to": target, "lines": list(lines), "command": command}
-        case ShowMessage(peer, lines, protection, is_action, is_notice):
+        case ShowMessage(peer, lines, protection, is_action, is_notice, said):
             return {
                 "a": "message",
                 "peer": peer,
@@ -46,6 +46,7 @@ def _frame(action: Action, masks: Mapping[str, str]) -> Frame:
                 "protection": _PROTECTION[protection],
                 "action": is_action,
                 "notice": is_notice,
+                "said": said,
             }
         case ShowOwn(peer, text, is_action, encrypted):
             return {"a": "own", "peer": peer, "text": text, "action": is_action, "encrypted": encrypted}

@@ -178,7 +178,7 @@ class Servers:
         nick = sender.partition("!")[0]
         self._limit(served.host, nick, request)
         served.saw(sender)
-        return served.decision(served.host.incoming(nick, to, text, command))
+        return served.decision(served.host.incoming(nick, to, text, command, request.optional_text("said")))
 
     def _outgoing_text(self, request: Request) -> Frame:
         to, text, command = request.text("to"), request.text("text"), request.text("command")

@@ -35,6 +35,8 @@ class ShowMessage:
     protection: Protection
     is_action: bool = False
     is_notice: bool = False
+    said: str | None = None
+    """When it was said, as `IrcHost.incoming` was told of its last line; None for now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,9 +138,14 @@ class IrcHost:
         self._presence.mask_changed(nick, mask)
         self._nick_changes.note_own()
 
-    def incoming(self, sender: str, target: str, text: str, command: str = "PRIVMSG") -> Decision:
-        """Judge a message that came; PASS means: show it as any other."""
-        return self._verdicts.incoming(sender, target, text, command)
+    def incoming(
+        self, sender: str, target: str, text: str, command: str = "PRIVMSG", said: str | None = None
+    ) -> Decision:
+        """Judge a message that came; PASS means: show it as any other.
+
+        `said` is the client's word for when it was said, handed on with what is shown of it.
+        """
+        return self._verdicts.incoming(sender, target, text, command, said)
 
     def outgoing(self, targets: str, text: str, command: str = "PRIVMSG") -> list[Decision]:
         """Judge a message that the user wants sent, once for each target; PASS means: send it as it is."""

@@ -36,6 +36,7 @@ from ..events import (
 from ..memory import STRANGER, PeerMemory
 from ..model import MessageState, SessionInfo, Trust
 from ..policy import MANUAL, Policy, name_of
+from ..suites import VERSIONS
 from .actions import AskSecret
 from .lines import one_line
 
@@ -289,6 +290,12 @@ def _how_verified(trust: Trust, peer: str) -> str:
 
 
 def _no_common_version(offered: frozenset[int], peer: str) -> str:
+    known = max(offered & VERSIONS, default=0)
+    if known > OLDEST_SPOKEN:
+        return (
+            f"{peer} speaks OTR version {known}, which is off by your policy: /otr policy v{known} allows "
+            "it, and then /otr start. Nothing is encrypted so far."
+        )
     if OLDEST_SPOKEN in offered:
         return (
             f"{peer} speaks OTR version {OLDEST_SPOKEN}, and nothing newer that is known here. It is weaker, "

@@ -47,11 +47,13 @@ class Verdicts:
         self._steps = steps
         self._renewal = renewal
 
-    def incoming(self, sender: str, target: str, text: str, command: str) -> Decision:
+    def incoming(
+        self, sender: str, target: str, text: str, command: str, said: str | None = None
+    ) -> Decision:
         """Judge a message that came; PASS means: show it as any other."""
         clean = one_line(text)
-        decision = _guarded(sender, "shown", lambda: self._incoming(sender, target, clean, command))
-        return _cleaned(decision, text, clean)
+        decision = _guarded(sender, "shown", lambda: self._incoming(sender, target, clean, command, said))
+        return replace(_cleaned(decision, text, clean), actions=_said(decision.actions, said))
 
     def outgoing(self, targets: str, text: str, command: str) -> list[Decision]:
         """Judge a message that the user wants sent, once for each target; PASS means: send it as it is."""
@@ -81,7 +83,7 @@ class Verdicts:
                 continue
             self._steps.do(talk, partial(_withdraw, talk, typed))
 
-    def _incoming(self, sender: str, target: str, text: str, command: str) -> Decision:
+    def _incoming(self, sender: str, target: str, text: str, command: str, said: str | None) -> Decision:
         self._renewal.catch_up()
         conversations, presence = self._conversations, self._presence
         if conversations.account is None or not presence.is_own(target) or presence.is_own(sender):
@@ -94,8 +96,9 @@ class Verdicts:
         if talk is not None and talk in self._turns:
 
             def hear(nick: str) -> Sequence[Action]:
-                judged = _guarded(nick, "shown", lambda: self._incoming(nick, presence.nick, text, command))
-                return _shown_late(judged, addressed, command)
+                own = presence.nick
+                judged = _guarded(nick, "shown", lambda: self._incoming(nick, own, text, command, said))
+                return _said(_shown_late(judged, addressed, command), said)
 
             self._steps.behind(talk, hear)
             return Decision(sender, Verdict.DROP)
@@ -116,7 +119,10 @@ class Verdicts:
             return then(partial(talk.receive, text))
         peer.state = talk.state
         judged = self._turns.run(
-            talk, partial(talk.receive, text), then, lambda late: _shown_late(late, addressed, command)
+            talk,
+            partial(talk.receive, text),
+            then,
+            lambda late: _said(_shown_late(late, addressed, command), said),
         )
         return judged or Decision(sender, Verdict.DROP)
 
@@ -252,6 +258,13 @@ def _shown_late(judged: Decision, addressed: Addressed, command: str) -> Sequenc
         is_notice=command != "PRIVMSG",
     )
     return [shown, *judged.actions]
+
+
+def _said(actions: Sequence[Action], said: str | None) -> tuple[Action, ...]:
+    """Have messages shown as of when they were said."""
+    return tuple(
+        replace(action, said=said) if isinstance(action, ShowMessage) else action for action in actions
+    )
 
 
 def _withdraw(talk: Conversation, text: str) -> list[Event]:

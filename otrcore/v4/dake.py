@@ -38,6 +38,7 @@ from ..crypto.secret import Secret
 from ..crypto.shake import kdf, shake256
 from ..errors import MalformedMessage, PeerError, Reason
 from ..events import HandshakeEnd, HandshakeStep
+from ..identity import Identity as LongTermIdentity
 from ..model import SessionInfo
 from ..protocols import NOTHING, Outcome, Party
 from ..wire import codec
@@ -53,9 +54,9 @@ from .ratchet import Ratchet
 LIFETIME = 90.0
 """Seconds after which an exchange without progress is given up and its secrets are wiped.  The Identity
 message takes 6 lines and Auth-R 7, which a client that paces its lines, as IRC servers want it, sends in
-10 to 15 seconds each."""
+10 to 20 seconds each."""
 
-INITIATOR_RETRIES = 30.0
+INITIATOR_RETRIES = 45.0
 RESPONDER_RETRIES = 60.0
 """Seconds without progress after which either side helps on; not the same, lest both do at once."""
 
@@ -86,11 +87,12 @@ class TheirFirstKeys:
 
 @dataclass(frozen=True, slots=True)
 class OwnIdentity:
-    """Our Identity message with its secrets, and the names that it was sent under."""
+    """Our Identity message with its secrets, who sent it, and the names of both at that time."""
 
     y: KeyPair
     b: BraceKeyPair
     first: FirstKeys
+    signer: LongTermIdentity
     names: tuple[str, str]
     message: Identity
 
@@ -123,9 +125,10 @@ class WaitingAuthR:
 
 @dataclass(frozen=True, slots=True)
 class WaitingAuthI:
-    """WAITING_AUTH_I: we have answered `identity` by `reply`; x and a are forgotten already."""
+    """WAITING_AUTH_I: `signer` has answered `identity` by `reply`; x and a are forgotten already."""
 
     identity: Identity
+    signer: LongTermIdentity
     claim: Claim
     x: Point
     k: Secret
@@ -157,12 +160,10 @@ _START = Start()
 class Dake:
     """The exchange with one instance of a peer, from any start to a channel; then ready for the next."""
 
-    __slots__ = ("_names", "_party", "_retried", "_said", "_their_tag", "_touched", "state")
+    __slots__ = ("_party", "_retried", "_said", "_their_tag", "_touched", "state")
 
     def __init__(self, party: Party, their_tag: int = ANY_INSTANCE) -> None:
-        """The names of both are frozen here: what goes on after one has changed starts anew."""
         self._party = party
-        self._names = party.names
         self._their_tag = their_tag
         self._touched = 0.0
         self._said = 0.0
@@ -216,7 +217,6 @@ class Dake:
     def fork(self, their_tag: int) -> Dake:
         """Return an exchange in the same state with one instance, which has answered a start with all."""
         forked = Dake(self._party, their_tag)
-        forked._names = self._names
         forked.state, forked._touched, forked._said = self.state, self._touched, self._said
         forked._retried = self._retried
         return forked
@@ -338,7 +338,7 @@ class Dake:
         return ClientProfile.read(Reader(self._party.client_profile()))
 
     def _identity(self) -> OwnIdentity:
-        """Make an Identity message (v4, "Identity Message")."""
+        """Make an Identity message (v4, "Identity Message"); who we are and both names are frozen by it."""
         y, b, first = self._ephemeral_keys()
         message = Identity(
             self._header(MessageType.IDENTITY),
@@ -348,7 +348,7 @@ class Dake:
             first.ecdh.public.encoded,
             first.dh.public,
         )
-        return OwnIdentity(y, b, first, self._names, message)
+        return OwnIdentity(y, b, first, self._party.identity, self._party.names, message)
 
     def _ephemeral_keys(self) -> tuple[KeyPair, BraceKeyPair, FirstKeys]:
         random = self._party.random
@@ -366,10 +366,10 @@ class Dake:
         return claim, key, dh, first
 
     def _answer(self, message: Identity, now: float, yielded: Yielded | None) -> Outcome:
-        """Send Auth-R with fresh keys (v4, "Auth-R Message")."""
+        """Send Auth-R with fresh keys (v4, "Auth-R Message"); who we are and both names are frozen by it."""
         claim, y, b, their_first = self._validate(message)
-        own = self._party.identity.ed448
-        members = _ring(claim.forging_key, own.public, y)
+        signer, names = self._party.identity, self._party.names
+        members = _ring(claim.forging_key, signer.ed448.public, y)
         self._require_ration(now)
         x, a, first = self._ephemeral_keys()
         k = mixed_shared_secret(x.shared_secret(y), third_brace_key(a.shared_secret(b)))
@@ -382,11 +382,12 @@ class Dake:
             first.ecdh.public.encoded,
             first.dh.public,
         )
-        t = _auth_r_context(message, reply, self._names)
-        sigma = ring.sign(self._party.random, own.pair, members, t)
-        reply = replace(reply, sigma=sigma)
-        expected = _auth_i_context(message, reply, self._names[::-1])
-        state = WaitingAuthI(message, claim, x.public, k, first, their_first, expected, reply, yielded)
+        t = _auth_r_context(message, reply, names)
+        reply = replace(reply, sigma=ring.sign(self._party.random, signer.ed448.pair, members, t))
+        expected = _auth_i_context(message, reply, names[::-1])
+        state = WaitingAuthI(
+            message, signer, claim, x.public, k, first, their_first, expected, reply, yielded
+        )
         return self._enter(state, now, took=message, reply=reply)
 
     def _finish_as_initiator(
@@ -394,57 +395,58 @@ class Dake:
     ) -> Outcome:
         """Check the responder's signature, and send ours (v4, "Auth-I Message")."""
         claim, x, a, their_first = self._validate(message)
-        identity = self._party.identity
+        signer = own.signer
         # The Identity message may have been for any instance; the answer is by one.
         t = _auth_r_context(own.message, message, own.names[::-1])
-        members = _ring(identity.forging_key, claim.public_key, own.y.public)
+        members = _ring(signer.forging_key, claim.public_key, own.y.public)
         if not ring.verify(members, t, message.sigma):
             raise PeerError(Reason.UNVERIFIED, "wrong ring signature")
         k = mixed_shared_secret(own.y.shared_secret(x), third_brace_key(own.b.shared_secret(a)))
         sigma = ring.sign(
             self._party.random,
-            identity.ed448.pair,
-            _ring(identity.ed448.public, claim.forging_key, x),
+            signer.ed448.pair,
+            _ring(signer.ed448.public, claim.forging_key, x),
             _auth_i_context(own.message, message, own.names),
         )
         reply = AuthI(message.header.reply(MessageType.AUTH_I, self._party.own_tag), sigma)
-        channel = self._channel(k, own.first, their_first, claim, message.header, initiator=True)
+        info = self._info(k, signer, claim, message.header, initiator=True)
+        channel = self._channel(info, k, own.first, their_first)
         done = Done(message, reply, own if repeated else None)
         outcome = self._enter(done, now, took=message, reply=reply)
         return replace(outcome, channel=channel)
 
     def _finish_as_responder(self, state: WaitingAuthI, message: AuthI) -> Outcome:
         """Check the initiator's signature."""
-        own = self._party.identity
-        members = _ring(state.claim.public_key, own.forging_key, state.x)
+        members = _ring(state.claim.public_key, state.signer.forging_key, state.x)
         if not ring.verify(members, state.t, message.sigma):
             raise PeerError(Reason.UNVERIFIED, "wrong ring signature")
-        channel = self._channel(
-            state.k, state.first, state.their_first, state.claim, message.header, initiator=False
-        )
+        info = self._info(state.k, state.signer, state.claim, message.header, initiator=False)
+        channel = self._channel(info, state.k, state.first, state.their_first)
         self.cancel()
         return Outcome(steps=_steps(message, None), channel=channel)
 
-    def _channel(
-        self,
-        k: Secret,
-        first: FirstKeys,
-        theirs: TheirFirstKeys,
-        claim: Claim,
-        header: Header,
-        *,
-        initiator: bool,
-    ) -> DataChannel:
-        info = SessionInfo(
+    def _info(
+        self, k: Secret, signer: LongTermIdentity, claim: Claim, header: Header, *, initiator: bool
+    ) -> SessionInfo:
+        return SessionInfo(
             version=VERSION_4,
             ssid=session_id(k),
             initiator=initiator,
-            our_fingerprint=self._party.identity.fingerprint_4,
+            our_fingerprint=signer.fingerprint_4,
             their_fingerprint=claim.fingerprint,
             their_instance_tag=header.sender_tag,
         )
-        random, root = self._party.random, first_root_key(k)
-        ratchet = Ratchet(random, root, first.ecdh, first.dh, theirs.ecdh, theirs.dh, receives=initiator)
+
+    def _channel(self, info: SessionInfo, k: Secret, first: FirstKeys, theirs: TheirFirstKeys) -> DataChannel:
+        ratchet = Ratchet(
+            self._party.random,
+            first_root_key(k),
+            first.ecdh,
+            first.dh,
+            theirs.ecdh,
+            theirs.dh,
+            receives=info.initiator,
+        )
         return DataChannel(ratchet, info, self._party.own_tag)
 
 
@@ -474,8 +476,16 @@ def _phi(sender: Identity | AuthR, receiver: Identity | AuthR, names: tuple[str,
     """
     tags = codec.integer(sender.profile.owner_tag) + codec.integer(receiver.profile.owner_tag)
     keys = ((side.first_ecdh, codec.mpi(side.first_dh)) for side in (sender, receiver))
-    texts = (codec.data(name.encode(errors="surrogateescape")) for name in names)
+    texts = (codec.data(_name_bytes(name)) for name in names)
     return b"".join((tags, *chain.from_iterable(keys), *texts))
+
+
+def _name_bytes(name: str) -> bytes:
+    """Return a name in UTF-8, with bytes that are none as they came; some bytes for any string at all."""
+    try:
+        return name.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode(errors="surrogatepass")
 
 
 def _auth_r_context(identity: Identity, auth_r: AuthR, names: tuple[str, str]) -> bytes:

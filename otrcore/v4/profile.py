@@ -80,28 +80,35 @@ def legal_point(encoded: bytes, reason: Reason = Reason.UNVERIFIED) -> Point:
 class OwnProfile:
     """The profile of one instance, for the identity that it has; replaced before it expires."""
 
-    __slots__ = ("_own_tag", "_serialised", "_unix_time")
+    __slots__ = ("_good_for", "_own_tag", "_serialised", "_unix_time")
 
     def __init__(self, own_tag: int, unix_time: Callable[[], float], stored: bytes = b"") -> None:
         """`stored` is what an earlier run has made, if there is one; anything else is replaced."""
         self._own_tag = own_tag
         self._unix_time = unix_time
         self._serialised = stored
+        self._good_for: tuple[Fingerprint, int] | None = None
+        """Whose the profile is and when it expires, once it was found good."""
 
     def serialised(self, identity: Identity) -> bytes:
         """Return the bytes of a profile of this identity that has not expired."""
-        if not self._is_good(identity):
-            self._serialised = make(identity, self._own_tag, self._unix_time()).serialise()
+        if self._good_for is None:
+            self._good_for = self._examine()
+        now = self._unix_time()
+        whose, expires = self._good_for or (None, 0)
+        if whose != identity.fingerprint_4 or not now + RENEWED_BEFORE < expires <= now + LIFETIME:
+            profile = make(identity, self._own_tag, now)
+            self._serialised = profile.serialise()
+            self._good_for = identity.fingerprint_4, profile.expires
         return self._serialised
 
-    def _is_good(self, identity: Identity) -> bool:
-        now = self._unix_time()
+    def _examine(self) -> tuple[Fingerprint, int] | None:
+        """Return whose profile an earlier run has left, and when it expires; None if it is none of ours."""
         try:
             reader = Reader(self._serialised)
             profile = ClientProfile.read(reader)
             reader.end()
-            claim = validate(profile, self._own_tag, now)
+            claim = validate(profile, self._own_tag, self._unix_time())
         except (MalformedMessage, PeerError):
-            return False
-        ends_late_enough = now + RENEWED_BEFORE < profile.expires <= now + LIFETIME
-        return claim.fingerprint == identity.fingerprint_4 and ends_late_enough
+            return None
+        return claim.fingerprint, profile.expires

@@ -26,7 +26,7 @@ from otrbot.peer import (
 from otrbot.verbs import VERBS, WORD
 
 from otrcore.account import Account
-from otrcore.conversation import QUERY_PATIENCE
+from otrcore.conversation import QUERY_PATIENCE_4
 from otrcore.events import Event, Received, SmpAborted, SmpFailed, SmpSucceeded, Transmit
 from otrcore.identity import Identity
 from otrcore.irc.lanes import Threads
@@ -629,7 +629,7 @@ def test_a_peer_that_does_not_answer_a_renewal_can_talk_plainly_again(bot: Bot, 
     alice.answering = False
     bot.runner.do("alice", lambda talk: talk.start(), slow=True)
     bot.wait(alice, lambda: bot.runner.state("alice") is MessageState.FINISHED, "the end")
-    bot.advance(QUERY_PATIENCE + 1)
+    bot.advance(QUERY_PATIENCE_4 + 1)
     bot.wait(alice, lambda: bot.runner.state("alice") is MessageState.PLAINTEXT, "the end of waiting")
     assert bot.ask_plain(alice, "!ping") == "Plain: pong"
 

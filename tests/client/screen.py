@@ -50,9 +50,19 @@ class Screen:
         self._did("send", server, to, line, command)
 
     def message(
-        self, server: str, peer: str, mask: str, lines: Any, protection: str, action: bool, notice: bool
+        self,
+        server: str,
+        peer: str,
+        mask: str,
+        lines: Any,
+        protection: str,
+        action: bool,
+        notice: bool,
+        said: str,
     ) -> None:
-        self._did("message", server, peer, mask, list(lines), protection, action, notice)
+        self._did(
+            "message", server, peer, mask, list(lines), protection, action, notice, *([said] if said else [])
+        )
 
     def own(self, server: str, peer: str, text: str, action: bool, encrypted: bool) -> None:
         self._did("own", server, peer, text, action, encrypted)

@@ -208,6 +208,8 @@ def test_an_error_of_the_timer(people: list[HexChat]) -> None:
 
 def test_the_engine_is_killed(people: list[HexChat]) -> None:
     alice, bob = people
+    # Bob's would begin anew by itself, which is not what this is about.
+    bob.say("alice", "/otr policy manual")
     text, engine = canary(), engine_of(alice)
     os.kill(engine, signal.SIGKILL)
     alice.say("bob", text)
@@ -224,6 +226,7 @@ def test_the_engine_is_killed(people: list[HexChat]) -> None:
     assert not readable(people, text)
     assert not alice.files_with(text)
     secure_again(alice, bob)
+    bob.say("alice", "/otr policy default")
 
 
 def test_the_engine_hangs(people: list[HexChat]) -> None:

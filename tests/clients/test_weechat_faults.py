@@ -214,6 +214,8 @@ def test_an_error_at_the_end_of_a_connection(people: list[WeeChat]) -> None:
 @pytest.mark.parametrize("broken", [False, True])
 def test_the_engine_is_killed(people: list[WeeChat], broken: bool) -> None:
     alice, bob = people
+    # Bob's would begin anew by itself, which is not what this is about.
+    bob.say("alice", "/otr policy manual")
     text, engine = canary(), engine_of(alice)
     if broken:
         alice.command("/break on_readable raises")
@@ -240,6 +242,7 @@ def test_the_engine_is_killed(people: list[WeeChat], broken: bool) -> None:
     talk(alice, bob, text)
     talk(bob, alice, text)
     assert not readable(people, text)
+    bob.say("alice", "/otr policy default")
 
 
 def test_the_engine_hangs(people: list[WeeChat]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
@@ -129,6 +130,20 @@ def test_lines_that_others_have_cut(alice: WeeChat, peer: OtrPeer) -> None:
     for at in range(0, len(whole), 300):
         peer.say_plain("alice", whole[at : at + 300])
     alice.wait_received(peer.nick, text)
+
+
+def test_the_time_of_a_message(alice: WeeChat, peer: OtrPeer) -> None:
+    """What a bouncer has kept is shown as of when it was said, though reading it may take a moment."""
+    for number in range(2):  # the first one brings new keys, which takes longer
+        line = f"PRIVMSG alice :{peer.encrypted('alice', f'some time ago, {number}')}"
+        time = f"2026-01-02T03:04:0{number}.678Z"
+        alice.command(f"/server fakerecv @time={time} :{peer.nick}!p@127.0.0.1 {line}", status())
+    alice.wait_received(peer.nick, "some time ago, 1")
+    said = [line.date for line in alice.printed(private(peer.nick)) if "some time ago" in line.text]
+    assert [datetime.fromtimestamp(date, UTC).isoformat() for date in said] == [
+        "2026-01-02T03:04:00+00:00",
+        "2026-01-02T03:04:01+00:00",
+    ]
 
 
 def test_highlights_notifications_and_the_hotlist(alice: WeeChat, peer: OtrPeer) -> None:

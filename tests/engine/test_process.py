@@ -229,6 +229,8 @@ def test_what_happens_while_no_client_is_connected_is_told_to_the_next_one(
     real: Joining, room: Room, folder: Path
 ) -> None:
     alice, bob = real("alice"), real("bob")
+    # In version 4 nothing is asked for inside a conversation.
+    alice.command("bob", "policy no-v4")
     room.secure(alice, bob)
     # A query that nobody answers is given up by time; meanwhile the script is loaded again.
     alice.command("bob", "start")
@@ -236,9 +238,7 @@ def test_what_happens_while_no_client_is_connected_is_told_to_the_next_one(
     assert isinstance(link, Link)
     fields = {"from": bob.mask, "to": "alice", "command": "PRIVMSG", "limit": None}
     bob.command("alice", "refresh")
-    # In version 4 the end of the old session leaves first.
-    query = next(line.text for line in reversed(room.on_the_way) if line.sender == bob.mask)
-    assert query.startswith("?OTRv34?")
+    (query,) = [line.text for line in room.on_the_way if line.sender == bob.mask]
     link.post("incoming", server="net", text=query, **fields)
     link.close()
 

@@ -43,7 +43,7 @@ _VALUES = (
 _PLAIN = {type(None), bool, int, float, str, bytes}
 _LEFT_OUT: dict[type, tuple[str, ...]] = {
     Session: ("_told",),
-    Instances: ("_complained",),
+    Instances: ("_quiet_until",),
     ratchet.Pair: ("mac_used",),
     Conversation: PUT_TOGETHER,
 }

@@ -263,8 +263,12 @@ class Network:
     def rename(self, someone: User, nick: str) -> None:
         """Change a nick, and tell everybody, as a server does to those who share a channel."""
         old, someone.nick = someone.nick, nick
+        # What anybody says because of it comes behind it.
+        settling, self._settling = self._settling, True
         for user in self.users:
             user.host.nick_changed(old, nick)
+        self._settling = settling
+        self.settle()
 
     def crossed(self, text: str) -> bool:
         """Whether a text crossed the server for all to read."""

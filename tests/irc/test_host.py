@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otrcore.account import Account
-from otrcore.conversation import QUERY_PATIENCE, Conversation
+from otrcore.conversation import QUERY_PATIENCE_4, Conversation
 from otrcore.errors import StoreError
 from otrcore.events import (
     HandshakeEnd,
@@ -624,8 +624,8 @@ def test_end_of_an_attempt(network: Network, alice: User) -> None:
 
 def test_a_query_without_answer_is_given_up_through_the_sink(network: Network, alice: User) -> None:
     alice.start("bob")
-    assert alice.host.next_tick == network.clock.now + QUERY_PATIENCE
-    network.wait(QUERY_PATIENCE - 1)
+    assert alice.host.next_tick == network.clock.now + QUERY_PATIENCE_4
+    network.wait(QUERY_PATIENCE_4 - 1)
     assert alice.from_sink == []
     assert alice.host.outgoing("bob", "x")[0].verdict is Verdict.DROP
     network.wait(1)
@@ -1067,7 +1067,7 @@ def test_an_error_in_one_conversation_does_not_stop_the_clock_of_the_others(
     alice.start("carol")
     alice.clear()
     fail_for("bob", monkeypatch, "tick", Conversation.tick)
-    network.clock.advance(QUERY_PATIENCE)
+    network.clock.advance(QUERY_PATIENCE_4)
     alice.host.tick()
     assert any("carol did not answer" in line for line in alice.notes())
 
@@ -1110,4 +1110,4 @@ def test_the_clock_is_the_accounts() -> None:
     host = IrcHost("net", Given(lambda name: Account(identity("alice"), clock=clock)), lambda actions: None)
     host.connected("alice", Features())
     host.start("bob")
-    assert host.next_tick == clock.now + QUERY_PATIENCE
+    assert host.next_tick == clock.now + QUERY_PATIENCE_4

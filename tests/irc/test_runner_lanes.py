@@ -22,7 +22,7 @@ from otrcore.store.store import Store
 from tests.irc.hostile_server import HostileServer, Peer
 from tests.irc.people import Person, Scene
 from tests.keepers import Given
-from tests.pair import identity
+from tests.pair import identity, speaking
 
 
 class Gate(Threads):
@@ -237,7 +237,7 @@ def test_goodbyes_to_many_keep_the_pace_but_for_the_first(lanes: Gate) -> None:
         peer.register()
         for number in range(crowd):
             nick = f"p{number}"
-            talk = Account(identity("bob"), name=nick).conversation("alice")
+            talk = Account(identity("bob"), speaking(3)).conversation("alice")
             events = talk.start()
             done = False
             while not done:

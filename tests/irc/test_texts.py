@@ -326,6 +326,11 @@ def test_version_1_is_not_offered_a_way() -> None:
         assert "/otr policy v2" in said(NoCommonVersion(frozenset(offered)), PLAIN)
 
 
+def test_a_newer_version_that_is_switched_off_is_named_before_an_older_one() -> None:
+    for offered, way in (({2, 3}, "v3"), ({2, 4}, "v4"), ({3, 4}, "v4"), ({4, 5}, "v4")):
+        assert f"/otr policy {way} " in said(NoCommonVersion(frozenset(offered)), PLAIN)
+
+
 def test_an_extra_key_is_never_shown() -> None:
     key = Secret(bytes(range(100, 132)))
     text = said(ExtraKey(key, 1, b"data", by_peer=True), ENCRYPTED)

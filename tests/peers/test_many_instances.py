@@ -40,7 +40,7 @@ def stamped(raw: bytes, tag: int) -> bytes:
     return reading.readdressed(raw, tag, reading.message(raw).tags[1])
 
 
-VALUES = 96
+VALUES = 100
 """Plain values that an instance may be remembered by, keys and messages among them."""
 
 

@@ -81,6 +81,7 @@ def test_names_are_compared_byte_for_byte() -> None:
     """A host that has not folded them the same way on both sides comes to nothing; nothing is opened."""
     pair = Pair(version=4)
     pair.accounts["alice"].name = "Alice"
+    assert pair.alice.renamed() == []
     pair.start()
     pair.wait(300.0)
     assert [talk.info for talk in pair.talks.values()] == [None, None]

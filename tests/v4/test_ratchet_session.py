@@ -57,6 +57,8 @@ def test_a_session_without_new_keys_expires_after_a_day() -> None:
     assert peer.read(last) == DISCONNECT
     assert secrets_in(snapshot(subject.talk._instances)) == set()
     assert not [event for event in subject.take(lost) if isinstance(event, Received)]
+    subject.clock.advance(COMPLAINT_PAUSE)
+    assert subject.talk.tick() == []
     assert subject.talk.next_tick is None
 
 

@@ -41,9 +41,12 @@ def _record(event: str, **members: Any) -> None:
     _records[-1].write(json.dumps(dict(members, event=event)) + "\n")
 
 
-def _line(name: str, tags: list[str], shown: bool, highlight: bool, prefix: str, text: str) -> dict[str, Any]:
+def _line(
+    name: str, date: int, tags: list[str], shown: bool, highlight: bool, prefix: str, text: str
+) -> dict[str, Any]:
     return {
         "buffer": name,
+        "date": date,
         "tags": tags,
         "shown": shown,
         "highlight": highlight,
@@ -69,7 +72,8 @@ def printed(
     """Tell of a line that was printed."""
     name = weechat.buffer_get_string(buffer, "full_name")
     parts = [tag for tag in tags.split(",") if tag]
-    line = _line(name, parts, bool(int(displayed)), bool(int(highlight)), _text(prefix), _text(message))
+    shown = bool(int(displayed)), bool(int(highlight))
+    line = _line(name, int(date), parts, *shown, _text(prefix), _text(message))
     _record("line", line=line)
     return int(weechat.WEECHAT_RC_OK)
 
@@ -265,6 +269,7 @@ def _lines_of(buffer: str) -> list[dict[str, Any]]:
         found.append(
             _line(
                 name,
+                int(weechat.hdata_time(data, entry, "date")),
                 [weechat.hdata_string(data, entry, f"{index}|tags_array") for index in range(count)],
                 bool(weechat.hdata_char(data, entry, "displayed")),
                 bool(weechat.hdata_char(data, entry, "highlight")),

@@ -72,6 +72,8 @@ class Line:
     """A line that a buffer shows."""
 
     buffer: str
+    date: int
+    """In seconds since 1970."""
     tags: tuple[str, ...]
     prefix: str
     text: str
