@@ -52,8 +52,8 @@ QUERY_TEXT = (
 
 QUERY_PATIENCE = 45.0
 QUERY_PATIENCE_4 = 75.0
-"""Seconds after which an unanswered query counts as refused; the longer time where version 4 is offered, whose
-first message has 6 lines, and is said again where it was lost."""
+"""Seconds after which an unanswered query counts as refused; the longer time where version 4 is offered,
+whose first message has 6 lines, and is said again where it was lost."""
 
 ERROR_PAUSE = 60.0
 """Seconds between two starts because of an error: two peers that answer each other's would never stop."""
@@ -268,12 +268,19 @@ class Conversation:
         if not self.policy.versions:
             raise UsageError(f"OTR is switched off for {self.peer}.")
         self._resting = False
-        self._instances.forget_stale(self._clock())
+        now = self._clock()
+        if self._instances.answering(now):
+            # A query would have the peer begin once more as soon as it is done.
+            return []
+        self._instances.forget_stale(now)
         return [*self._instances.retire(), self._query()]
 
-    def renamed(self) -> list[Event]:
-        """Take note that `peer`, or the name of the account, has become another one."""
-        self._relation.take_names()
+    def renamed(self, names: tuple[str, str] | None = None) -> list[Event]:
+        """Take note that `peer`, or the name of the account, has become another one.
+
+        Who does so only later, when steps have ended that were under way, says what both names were.
+        """
+        self._relation.names = self._relation.present_names if names is None else names
         return self._instances.renamed(self._clock())
 
     def send(self, text: str, *, may_tag: bool = True) -> list[Event]:

@@ -237,6 +237,10 @@ class Instances:
             self._forget_served()
         return events
 
+    def answering(self, now: float) -> bool:
+        """Whether a peer that has begun in version 4 has just had our answer, and is to have its time."""
+        return self._busy_until(VERSION_4) > now
+
     def forget_stale(self, now: float) -> None:
         """Forget an Identity message that nobody has answered: who asks anew takes the peer's instead."""
         broadcast = self._broadcasts.get(VERSION_4)

@@ -80,16 +80,16 @@ class Relation:
         """The peer's name in the chat network."""
         self.memory = memory
         self.account_policy = account_policy
-        self.names = ("", "")
+        self.names = self.present_names
         """Our name and the peer's, as they are to be authenticated."""
-        self.take_names()
         self.line_limit: int | None = None
         """Characters that a transmitted line may have; None for no limit."""
 
-    def take_names(self) -> None:
-        """Have the names authenticated that both have now; in turn, while those may change at any time."""
+    @property
+    def present_names(self) -> tuple[str, str]:
+        """What `names` would be by what both are called now."""
         own = self._speaker.name
-        self.names = ("", "") if own is None else (own, self.peer)
+        return ("", "") if own is None else (own, self.peer)
 
     def client_profile(self) -> bytes:
         """Return our client profile, which has not expired."""

@@ -45,7 +45,8 @@ class NickChanges:
         account.name = name
         for talk in self._conversations:
             nick = self._conversations.peers[talk.peer].nick
-            self._sink_all(self._steps.in_turn(nick, self._begin_anew, bounded=False))
+            begin_anew = partial(self._begin_anew, self._names(talk.peer))
+            self._sink_all(self._steps.in_turn(nick, begin_anew, bounded=False))
 
     def follow(self, old: str, new: str) -> bool:
         """Follow somebody, perhaps ourselves; return whether there is a conversation that has moved."""
@@ -74,16 +75,24 @@ class NickChanges:
             policy = self._people.memories.load(old_key).policy
             if known.policy is None and policy is not None:
                 self._sink_all(self._people.remember(new_key, replace(known, policy=policy)))
-        self._sink_all(self._steps.in_turn(new, lambda nick: self._met_under(talk, old), bounded=False))
+        names = self._names(new_key)
+        self._sink_all(
+            self._steps.in_turn(new, lambda nick: self._met_under(talk, old, names), bounded=False)
+        )
         return True
 
-    def _begin_anew(self, nick: str) -> list[Action]:
+    def _names(self, key: str) -> tuple[str, str] | None:
+        """Return our name and somebody's as they are now; None while we have none."""
+        account = self._conversations.account
+        return None if account is None or account.name is None else (account.name, key)
+
+    def _begin_anew(self, names: tuple[str, str] | None, nick: str) -> list[Action]:
         talk = self._conversations.find(self._presence.key(nick))
         if talk is None:
             return []
-        return self._steps.do(talk, partial(Conversation.renamed, talk), slow=talk.starting)
+        return self._steps.do(talk, partial(Conversation.renamed, talk, names), slow=talk.starting)
 
-    def _met_under(self, talk: Conversation, old: str) -> list[Action]:
+    def _met_under(self, talk: Conversation, old: str, names: tuple[str, str] | None) -> list[Action]:
         """Have a conversation that has moved go on with what is known of its nick now."""
         if self._conversations.find(talk.peer) is not talk:
             return []
@@ -100,9 +109,8 @@ class NickChanges:
             memory = replace(memory, policy=talk.policy)
         actions = self._people.remember(key, memory)
         expected = known.replaced_by(info.their_fingerprint) if info is not None else None
-        go_on = partial(
-            _recall_renamed, talk, self._people.memories.load(key), key != self._presence.fold(old)
-        )
+        renamed = names if key != self._presence.fold(old) else None
+        go_on = partial(_recall_renamed, talk, self._people.memories.load(key), renamed)
         actions += self._steps.do(talk, go_on, slow=talk.starting)
         if expected is not None:
             actions.append(ShowNote(nick, (_OTHER_PERSON.format(nick, old, expected),)))
@@ -113,8 +121,8 @@ class NickChanges:
             self._sink(actions)
 
 
-def _recall_renamed(talk: Conversation, memory: PeerMemory, renamed: bool) -> list[Event]:
-    return [*talk.recall(memory), *(talk.renamed() if renamed else ())]
+def _recall_renamed(talk: Conversation, memory: PeerMemory, names: tuple[str, str] | None) -> list[Event]:
+    return [*talk.recall(memory), *(talk.renamed(names) if names else ())]
 
 
 _OTHER_PERSON = (

@@ -303,7 +303,7 @@ def test_one_network_twice(tmp_path: Path, server: Ngircd, running: ExitStack) -
     plain = say(names[1], there)
     assert plain in map(untagged, way.sent())
     assert not readable([alice], say(names[0], bob))
-    command(names[1], "otr start robin")
+    # Who is known to have OTR was offered it by that text, and takes it.
     wait_note(there, "alice", "Secured")
     for server_name, to in ((names[1], there), (names[0], bob)):
         text = say(server_name, to)
