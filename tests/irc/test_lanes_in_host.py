@@ -331,12 +331,22 @@ MOVES = some.one_of(
 
 
 def without_policies_of_nicks(moves: Sequence[tuple[str, str, Any]]) -> list[tuple[str, str, Any]]:
-    """Return moves without policies where people change nicks.
+    """Return moves without policies where people change nicks, and with one new nick for each of them.
 
     A policy moves along with a conversation; whether there still is one may depend on when a step ends.
+    So does under which of two new nicks one is begun anew, which version 4 authenticates.
     """
     renames = any(move == "rename" for move, _, _ in moves)
-    return [move for move in moves if not (renames and move[0] == "policy")]
+    left = []
+    renamed: set[str] = set()
+    for move in moves:
+        kind, name, _ = move
+        if (renames and kind == "policy") or (kind == "rename" and name in renamed):
+            continue
+        if kind == "rename":
+            renamed.add(name)
+        left.append(move)
+    return left
 
 
 def play(scene: Scene, moves: Sequence[tuple[str, str, Any]]) -> None:
