@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..irc.actions import Action, LogOn, Send, ShowNote
 from ..irc.commands import COMMANDS, Command, Table
 from ..irc.host import IrcHost
-from ..model import Trust
+from ..model import Fingerprint, Trust
 from ..store.store import Store
 
 ON, OFF = "on", "off"
@@ -44,36 +44,43 @@ class Desk:
         """List our own fingerprints."""
         store = self._store()
         rows = [row for row in store.identities.rows() if row.retired is None] if store is not None else []
-        width = max((len(row.network) for row in rows), default=0)
-        lines = [f"  {row.network:{width}}  {row.fingerprint or 'damaged'}" for row in rows]
+        lines = [
+            line
+            for row in rows
+            for fingerprint in (row.fingerprint, row.fingerprint_4)
+            for line in (_of_key(f"{row.network},", fingerprint) if fingerprint else ())
+        ]
+        lines += [f"  {row.network}: damaged" for row in rows if row.fingerprint is None]
         if host is not None:
-            opening = f"On {host.network} you have the key {host.fingerprint}."
-        else:
-            opening = "Your keys:" if lines else "You have no key yet: the first server brings one."
+            own = [line for fingerprint in host.fingerprints for line in _of_key("", fingerprint)]
+            opening = f"On {host.network} you have the keys:"
+            return [ShowNote(nick, (opening, *own, *(["All that you have:", *lines] if lines else [])))]
+        opening = "Your keys:" if lines else "You have no key yet: the first server brings one."
         return [ShowNote(nick, (opening, *lines))]
 
     def contacts(self, host: IrcHost, nick: str, argument: str) -> list[Action]:
         """List whom we know on this network."""
         store = self._store()
         known = store.contacts.all(host.network) if store is not None else ()
-        lines = [
-            f"  {contact.nick}: {key.trust.value}, key {key.fingerprint}"
+        listed = [
+            _of_key(f"{contact.nick}: {key.trust.value},", key.fingerprint)
             for contact in known
             for key in contact.keys
         ]
         more = (
-            [f"  and {len(lines) - MAX_LISTED} more:  otr contacts  in a terminal lists all."]
-            if len(lines) > MAX_LISTED
+            [f"  and {len(listed) - MAX_LISTED} more:  otr contacts  in a terminal lists all."]
+            if len(listed) > MAX_LISTED
             else []
         )
-        opening = f"Known on {host.network}:" if lines else f"Nobody is known on {host.network} yet."
-        return [ShowNote(nick, (opening, *lines[:MAX_LISTED], *more))]
+        opening = f"Known on {host.network}:" if listed else f"Nobody is known on {host.network} yet."
+        lines = (line for one in listed[:MAX_LISTED] for line in one)
+        return [ShowNote(nick, (opening, *lines, *more))]
 
     def fingerprints(self, host: IrcHost, nick: str, argument: str) -> list[Action]:
         """List the keys of a peer."""
         host.talk(nick)
         keys = host.memory(nick).keys
-        lines = [f"  {key.fingerprint}, {key.trust.value}" for key in keys]
+        lines = [line for key in keys for line in _of_key(f"{key.trust.value},", key.fingerprint)]
         opening = f"Keys of {nick}, the one used last at the end:" if keys else f"{nick} has used no key yet."
         return [ShowNote(nick, (opening, *lines))]
 
@@ -201,3 +208,11 @@ class Commands:
     @property
     def _names(self) -> set[str]:
         return {name for command in self.table.commands for name in (command.name, *command.aliases)}
+
+
+def _of_key(said: str, fingerprint: Fingerprint) -> list[str]:
+    """Return lines with a fingerprint, as people compare it, behind what is said of it."""
+    versions = " and ".join(map(str, fingerprint.versions))
+    first, *more = fingerprint.lines()
+    start = " ".join(filter(None, ["  " + said if said else " ", f"OTR {versions}: "]))
+    return [start + first, *(" " * len(start) + line for line in more)]

@@ -101,6 +101,12 @@ class IrcHost:
         account = self._conversations.account
         return account.identity.fingerprint if account is not None else None
 
+    @property
+    def fingerprints(self) -> tuple[Fingerprint, ...]:
+        """Ours on this network, for versions 2 and 3 and for version 4; none before `connected`."""
+        account = self._conversations.account
+        return () if account is None else (account.identity.fingerprint, account.identity.fingerprint_4)
+
     def connected(self, nick: str, features: Features, mask: str | None = None, *, server: str = "") -> None:
         """Registered under this nick with a server of these features; StoreError if keys cannot be had.
 

@@ -305,6 +305,8 @@ def test_one_network_twice(tmp_path: Path, server: Ngircd, running: ExitStack) -
     assert not readable([alice], say(names[0], bob))
     # Who is known to have OTR was offered it by that text, and takes it.
     wait_note(there, "alice", "Secured")
+    command(names[1], "otr start")
+    wait_note(there, "alice", "Secured", 2)
     for server_name, to in ((names[1], there), (names[0], bob)):
         text = say(server_name, to)
         assert not [line for line in (*way.lines, *alice.wire.lines) if text in line.text]
