@@ -316,7 +316,7 @@ def test_what_is_about_nobody_needs_no_server(script: Opening, data: Path, serve
     assert "Nothing may stand behind /otr restart" in one.command("restart now", server)[0]
     furnished(data, "alice")
     lines = one.command("keys", server)
-    assert lines[0] == "Your keys:" and lines[1].split()[0] == "default"
+    assert lines[0] == "Your keys:" and lines[1].split()[0] == "default,"
     for typed in ("status bob", "contacts", "start bob"):
         refused = one.engine.ask("command", server=server, peer="", typed=typed)
         assert refused["ok"] is False and "connected" in refused["why"]

@@ -33,7 +33,7 @@ from tests.robustness.scenes import PEER, SUBJECT
 from tests.robustness.scenes4 import ENCRYPTED, SCENES, dake_state, message_of, play
 from tests.snapshot import snapshot, uncopied
 
-INPUTS = 700
+INPUTS = 300
 """Lines for each state."""
 
 PATIENCE = 30
