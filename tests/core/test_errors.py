@@ -18,7 +18,7 @@ from otrcore import (
     Rejected,
     Transmit,
 )
-from otrcore.conversation import ERROR_PAUSE, MAX_COMPLAINT, QUERY_PATIENCE
+from otrcore.conversation import ERROR_PAUSE, MAX_COMPLAINT, QUERY_PATIENCE_4
 from otrcore.errors import Reason
 from otrcore.policy import ALWAYS, DEFAULT, MANUAL, OPPORTUNISTIC, Policy
 from otrcore.session import COMPLAINT_PAUSE, MALFORMED_REPLY, UNREADABLE_REPLY
@@ -277,5 +277,5 @@ def test_what_is_encrypted_meets_no_session() -> None:
 def test_an_error_start_that_nobody_answers_is_given_up() -> None:
     pair = Pair(policies=(STARTS, MANUAL))
     pair.hand("alice", "?OTR Error: what?")
-    pair.clock.advance(QUERY_PATIENCE)
+    pair.clock.advance(QUERY_PATIENCE_4)
     assert pair.alice.tick() == [HandshakeFailed(HandshakeEnd.NO_ANSWER)]

@@ -268,7 +268,7 @@ def test_after_a_start_of_the_users_own_texts_offer_again() -> None:
     pair.end("bob")
     assert typed(pair.alice) == "hello there"
     pair.alice.start()
-    pair.clock.advance(45.0)
+    pair.clock.advance(75.0)
     pair.alice.tick()
     assert TAG in typed(pair.alice)
 

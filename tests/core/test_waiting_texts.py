@@ -26,7 +26,7 @@ from otrcore import (
     Trust,
     UsageError,
 )
-from otrcore.conversation import ERROR_PAUSE, QUERY_PATIENCE
+from otrcore.conversation import ERROR_PAUSE, QUERY_PATIENCE, QUERY_PATIENCE_4
 from otrcore.outbox import MAX_WAITING, MAX_WAITING_CHARACTERS, RESEND_WITHIN
 from otrcore.policy import ALWAYS, MANUAL, NEVER
 from otrcore.session import MAX_TEXT_BYTES
@@ -190,7 +190,7 @@ def run_out(pair: Pair) -> list[Event]:
 
 def test_given_back_when_nobody_answers() -> None:
     pair = waiting()
-    pair.clock.advance(QUERY_PATIENCE)
+    pair.clock.advance(QUERY_PATIENCE_4)
     assert pair.alice.tick() == [HandshakeFailed(HandshakeEnd.NO_ANSWER), *given_back("one", "two")]
     assert pair.alice.idle
     assert pair.alice.send("three")[1] == Queued("three")

@@ -237,7 +237,7 @@ def test_time_reaches_the_host(scene: Scene) -> None:
     alice.runner.start("bob")
     alice.runner.process(0.05)
     assert alice.notes == []
-    alice.let_pass(50)
+    alice.let_pass(80)
     scene.until(lambda: alice.has(HandshakeFailed))
     scene.people.append(bob)
 

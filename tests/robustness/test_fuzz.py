@@ -85,7 +85,7 @@ def mutated(draw: st.DrawFn, lines: list[str]) -> list[str]:
             at = draw(st.integers(0, len(line)))
             return [line[:at] + draw(st.text(max_size=3)) + line[at + draw(st.integers(0, 20)) :]]
         case "fragments" if len(raw) >= LONGEST_HEADER:
-            pieces = cut(line, draw(st.integers(60, 200)), parse_header(bytes(raw)))
+            pieces = cut(line, draw(st.integers(60, 200)), parse_header(bytes(raw)), 0x1234)
             return list(draw(st.permutations(pieces)) if draw(st.booleans()) else pieces)
         case _:
             return [line]

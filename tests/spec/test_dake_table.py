@@ -267,7 +267,8 @@ TABLE: dict[tuple[str, str], Cell] = {
     ("WAITING_AUTH_I", "tag, 10 s later"): Cell(FRESH_IDENTITY, "WAITING_AUTH_I"),
     ("WAITING_AUTH_I", "error"): SILENCE,
     ("WAITING_AUTH_I", "plain text"): SILENCE,
-    ("WAITING_AUTH_I", "user starts"): Cell(("query",)),
+    # A query would have the peer begin once more when it is done.
+    ("WAITING_AUTH_I", "user starts"): Cell(()),
     ("WAITING_AUTH_I", "user types"): SILENCE,
     ("WAITING_AUTH_I", "user ends"): Cell(("(nothing)",), "START"),
     # As WAITING_AUTH_I, but for the Auth-R.
@@ -292,7 +293,7 @@ TABLE: dict[tuple[str, str], Cell] = {
     ("yielded", "tag, 10 s later"): Cell(FRESH_IDENTITY, "yielded"),
     ("yielded", "error"): SILENCE,
     ("yielded", "plain text"): SILENCE,
-    ("yielded", "user starts"): Cell(("query",)),
+    ("yielded", "user starts"): Cell(()),
     ("yielded", "user types"): SILENCE,
     ("yielded", "user ends"): Cell(("(nothing)",), "START"),
     # "Reply with an Auth-R message", and the session that runs goes on until there is another one.
