@@ -352,10 +352,11 @@ def test_no_piece_of_a_secret_is_sent_as_a_text(
     chat = piped(running, server, tmp_path)
     assert chat.stdin is not None
     chat.stdin.write(b"/otr start\n")
-    process_until(bob, lambda: bob.has(SessionOpened))
-    chat.stdin.write(b"/otr smp ask\n" + b"hunter2" * 10_000 + b"\n" + b"a message\n")
+    chat.stdin.write(b"both are there\n")
     process_until(bob, lambda: bob.encrypted_texts)
-    assert bob.encrypted_texts == ["a message"]
+    chat.stdin.write(b"/otr smp ask\n" + b"hunter2" * 10_000 + b"\n" + b"a message\n")
+    process_until(bob, lambda: len(bob.encrypted_texts) > 1)
+    assert bob.encrypted_texts == ["both are there", "a message"]
     assert bob.plain_texts == []
     assert not bob.has(SmpAsked)
 
@@ -384,15 +385,11 @@ def test_prompts_work_without_a_terminal(
     chat = piped(running, server, tmp_path)
     assert chat.stdin is not None
     chat.stdin.write(b"/otr start\n")
-    process_until(bob, lambda: bob.has(SessionOpened))
-    bob.runner.say("alice", "go on")
-    # Its side is encrypted once our text could be read; what is typed too early is refused.
-    deadline = time.monotonic() + PATIENCE
-    while not bob.has(SmpAsked):
-        assert time.monotonic() < deadline
-        chat.stdin.write(b"/otr smp ask\n" + SECRET.encode() + b"\n")
-        for _ in range(20):
-            bob.runner.process(0.02)
+    # What is typed too early waits until both are encrypted; a command does not.
+    chat.stdin.write(b"both are there\n")
+    process_until(bob, lambda: bob.encrypted_texts)
+    chat.stdin.write(b"/otr smp ask\n" + SECRET.encode() + b"\n")
+    process_until(bob, lambda: bob.has(SmpAsked))
     bob.runner.command("alice", "smp answer")
     bob.secret(SECRET)
     process_until(bob, lambda: bob.has(SmpSucceeded))
