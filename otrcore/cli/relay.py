@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from ..account import Account
 from ..conversation import Conversation
-from ..events import Event, Received, SessionEnd, SessionEnded, SmpAsked, Transmit
+from ..events import Event, Received, SessionEnd, SessionEnded, SessionOpened, SmpAsked, Transmit
 from ..identity import Identity
 from ..irc.lines import one_line
 from ..irc.received import LineAssembler, parse
@@ -60,6 +60,7 @@ class Middleman:
         }
         for talk in self._talks.values():
             talk.line_limit = LINE_LIMIT
+        self._to_end: set[str] = set()
 
     def _as_the_other(self, side: str, identity: Identity) -> Account:
         tag = self._tags.get(side)
@@ -70,6 +71,7 @@ class Middleman:
         delivered = self._follow(sender, self._talks[sender].receive(line))
         if isinstance(classify(line), Query):
             other = self._across[sender]
+            self._to_end.clear()
             delivered += self._follow(other, self._talks[other].start())
         return delivered
 
@@ -92,7 +94,15 @@ class Middleman:
                     if beyond.state is MessageState.ENCRYPTED:
                         delivered += self._follow(other, beyond.smp_start(GUESS, question))
                 case SessionEnded(SessionEnd.PEER):
-                    delivered += self._follow(side, talk.end()) + self._follow(other, beyond.end())
+                    delivered += self._follow(side, talk.end())
+                    if beyond.state is MessageState.ENCRYPTED:
+                        delivered += self._follow(other, beyond.end())
+                    else:
+                        # It thinks itself encrypted before we are: the last message is still on its way.
+                        self._to_end.add(other)
+                case SessionOpened() if side in self._to_end:
+                    self._to_end.discard(side)
+                    delivered += self._follow(side, talk.end())
         return delivered
 
 

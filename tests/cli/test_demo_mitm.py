@@ -123,7 +123,7 @@ def test_a_relay_that_does_nothing_fails_the_demonstration(
     assert "What to learn" not in capfd.readouterr().out
 
 
-def test_the_relay_ends_both_when_one_ends() -> None:
+def test_the_relay_passes_on_what_is_plain_and_answers_a_query_to_both() -> None:
     between = Middleman("alice", "bob")
     assert between.hear("alice", "plain text") == [("bob", "plain text")]
     assert between.read == []

@@ -326,3 +326,30 @@ def assert_unverified(wire: Wire) -> None:
         assert wire.of(side, SmpSucceeded) == []
         assert wire.talks[side].trust is Trust.NONE
         assert not wire.talks[side].memory.verified
+
+
+class SlowBob(Wire):
+    """What Bob says after he thinks himself encrypted takes its time."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(version)
+        self.held: list[Event] = []
+
+    def _take(self, side: Side, events: Iterable[Event]) -> None:
+        if side == "bob" and self.talks["bob"].state is MessageState.ENCRYPTED:
+            self.held += events
+        else:
+            super()._take(side, events)
+
+
+def test_who_leaves_before_the_relay_is_through_with_the_other_one_has_left_for_both() -> None:
+    wire = SlowBob(4)
+    wire.listen(True)
+    wire.do("alice", wire.talks["alice"].start())
+    assert wire.talks["alice"].state is MessageState.ENCRYPTED
+    assert wire.relay._talks["bob"].state is not MessageState.ENCRYPTED
+    wire.do("alice", wire.talks["alice"].end())
+    held, wire.held = wire.held, []
+    Wire._take(wire, "bob", held)
+    wire.do("bob", [])
+    assert wire.talks["bob"].state is MessageState.FINISHED
