@@ -307,7 +307,7 @@ def test_one_network_twice(tmp_path: Path, server: Ngircd, running: ExitStack) -
     # Who is known to have OTR was offered it by that text, and takes it.
     wait_note(there, "alice", "Secured")
     # HexChat has one name for both networks: the lines are those of every tab.
-    alice.wait(lambda: any("Secured" in line.text for line in alice.printed()[before:]), "the end of the exchange")
+    alice.wait(lambda: any("Secured" in said.text for said in alice.printed()[before:]), "the exchange")
     for server_name, to in ((names[1], there), (names[0], bob)):
         text = say(server_name, to)
         assert not [line for line in (*way.lines, *alice.wire.lines) if text in line.text]
