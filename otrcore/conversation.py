@@ -95,6 +95,7 @@ class Conversation:
     )
 
     def __init__(self, relation: Relation, clock: Callable[[], float]) -> None:
+        """`clock` is the account's: seconds that only grow.  Hosts call `Account.conversation` instead."""
         self._relation = relation
         self._clock = clock
         self._instances = Instances(relation)
@@ -507,10 +508,12 @@ class Conversation:
 
     def _opened(self, info: SessionInfo, now: float) -> list[Event]:
         before, fingerprint = self.memory, info.their_fingerprint
+        # An offer may have said it already; a version that our policy rules out is no loss of the peer's.
+        known = max(before.versions & self.policy.versions, default=0)
+        told = max(self._told_versions, default=None) == info.version
+        events: list[Event] = [Downgraded(known, info.version)] if info.version < known and not told else []
         self._told_versions = frozenset()
         self._resting = False
-        known = max(before.versions, default=0)
-        events: list[Event] = [Downgraded(known, info.version)] if info.version < known else []
         events += self._relation.remember(before.met(fingerprint, info.version))
         release = self._outbox.opened(fingerprint, before, now)
         session = self._instances.session(info.their_instance_tag)

@@ -113,6 +113,11 @@ class SessionInfo:
         """The ssid as two groups of eight hex digits."""
         return f"{self.ssid[:4].hex()} {self.ssid[4:].hex()}"
 
+    def asker_first(self, we_asked: bool) -> tuple[Fingerprint, Fingerprint]:
+        """Return the fingerprints of who asks in SMP and of who answers (v3, "SMP": step 1 of both sides)."""
+        ours, theirs = self.our_fingerprint, self.their_fingerprint
+        return (ours, theirs) if we_asked else (theirs, ours)
+
     @property
     def reads_first_half(self) -> bool:
         """Whether ours is the first half of the ssid, where each side reads one to the other.

@@ -31,6 +31,7 @@ class DataChannel:
     __slots__ = ("_info", "_own_tag", "_ratchet")
 
     def __init__(self, ratchet: Ratchet, info: SessionInfo, own_tag: int) -> None:
+        """`ratchet` has the keys of a key exchange that was verified; `own_tag` is ours, the peer's is in `info`."""
         self._ratchet = ratchet
         self._info = info
         self._own_tag = own_tag
@@ -83,8 +84,7 @@ class DataChannel:
         info = self._info
 
         def comparison(we_asked: bool, secret: bytes) -> int:
-            ours, theirs = info.our_fingerprint, info.their_fingerprint
-            return compared(*((ours, theirs) if we_asked else (theirs, ours)), info.ssid, secret)
+            return compared(*info.asker_first(we_asked), info.ssid, secret)
 
         return Verification(Ed448Group(), random, SmpRecords(), comparison)
 

@@ -334,13 +334,25 @@ def remembering(*versions: int, policy: Policy = BOTH) -> Pair:
     return pair
 
 
-def test_a_downgrade_is_told_at_the_query_and_at_the_opening() -> None:
+def test_a_downgrade_is_told_at_the_query_and_not_again_at_the_opening() -> None:
     pair = remembering(2, 3)
     pair.start("bob")
     told = [event for event in pair.events("alice") if isinstance(event, Downgraded | SessionOpened)]
-    assert [type(event) for event in told] == [Downgraded, SessionOpened, Downgraded]
-    assert pair.of_kind("alice", Downgraded) == [Downgraded(3, 2)] * 2
+    assert [type(event) for event in told] == [Downgraded, SessionOpened]
+    assert pair.of_kind("alice", Downgraded) == [Downgraded(3, 2)]
     assert pair.agreed().version == 2
+    pair.end("alice")
+    pair.end("bob")
+    pair.clear()
+    pair.start("bob")
+    assert pair.of_kind("alice", Downgraded) == [Downgraded(3, 2)]
+
+
+def test_a_version_that_we_rule_out_ourselves_is_no_downgrade_of_the_peer() -> None:
+    pair = remembering(2, 3, policy=speaking(2))
+    pair.start("alice")
+    assert pair.agreed().version == 2
+    assert pair.of_kind("alice", Downgraded) == []
 
 
 def test_a_downgrade_behind_our_own_query_is_told_at_the_opening() -> None:
