@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from .errors import UsageError
+from .wire.header import VERSION_2, VERSION_3, VERSION_4
 
 MAX_PADDING = 4096
 """Bytes; more would be fragments of nothing."""
@@ -37,6 +38,7 @@ class Policy:
     padding: int = 0
 
     def __post_init__(self) -> None:
+        """UsageError for a padding outside 0 to MAX_PADDING bytes."""
         if not 0 <= self.padding <= MAX_PADDING:
             raise UsageError(f"Messages can be padded to multiples of up to {MAX_PADDING} bytes.")
 
@@ -75,6 +77,28 @@ PRESETS = {
     "always": ALWAYS,
 }
 """By the names that users know them under."""
+
+ALLOWING = {f"v{version}": version for version in (VERSION_2, VERSION_3, VERSION_4)}
+FORBIDDING = {f"no-{word}": version for word, version in ALLOWING.items()}
+
+POLICY_WORDS = (*PRESETS, *(word for allowing in ALLOWING for word in (allowing, f"no-{allowing}")))
+"""What a user says to change a policy: a preset, or whether a version may be spoken."""
+
+
+def changed(policy: Policy, word: str) -> Policy | None:
+    """Return what a policy becomes by one of POLICY_WORDS; None if no version would be left.
+
+    Versions and padding stay under another preset: they are said of the peer, not of its policy.
+    OTR is switched on and off by presets alone, so that allowing a version does not switch it on.
+    """
+    if word in PRESETS:
+        preset = PRESETS[word]
+        versions = policy.versions if preset.versions and policy.versions else preset.versions
+        return replace(preset, versions=versions, padding=policy.padding)
+    added = {ALLOWING[word]} if word in ALLOWING else set()
+    taken = {FORBIDDING[word]} if word in FORBIDDING else set()
+    versions = (policy.versions | added) - taken if policy.versions else policy.versions
+    return replace(policy, versions=versions) if versions else None
 
 
 def name_of(policy: Policy) -> str | None:

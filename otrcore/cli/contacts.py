@@ -13,7 +13,7 @@ from ..model import Fingerprint, Trust
 from .completion import networks, nicks
 from .opening import agree, command, day, known_network, moment, opened, subcommand
 from .output import FINGERPRINT, Cell, Mood, say, show, show_json, warn
-from .policies import POLICIES, Word, chosen, policy_name
+from .policies import POLICIES, Word, chosen, described, policy_name
 from .process import NETWORK, DataDir, JsonOutput, Yes, examples, handed_down, new_group
 
 if TYPE_CHECKING:
@@ -212,17 +212,19 @@ def policy(
     As  /otr policy  does in the chat; `usual` is what holds on the network.
     """
     with opened(data_dir) as store:
-        contact = _one_contact(context, store, nick, network, *([word.value] if word else []))
+        contact = _one_contact(context, store, nick, network, *([word] if word else []))
         if word is not None:
-            store.contacts.set_policy(contact.network, contact.nick, chosen(word, contact.policy))
+            general = store.policies.get(contact.network)
+            store.contacts.set_policy(contact.network, contact.nick, chosen(word, contact.policy, general))
             contact = _one_contact(context, store, nick, contact.network)
-    name = policy_name(contact.policy)
+    its = contact.policy
     if as_json:
-        show_json({"network": contact.network, "nick": contact.nick, "policy": name})
+        told = {"policy": policy_name(its), "versions": its and sorted(its.versions)}
+        show_json({"network": contact.network, "nick": contact.nick, **told})
     else:
         say(
-            f"Policy for {contact.nick} on {contact.network}: {name}."
-            if name
+            f"Policy for {contact.nick} on {contact.network}: {described(its)}."
+            if its
             else f"For {contact.nick} on {contact.network} holds what is usual there."
         )
 

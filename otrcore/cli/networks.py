@@ -9,7 +9,7 @@ import typer
 from .completion import networks
 from .opening import command, known_network, opened
 from .output import say, show, show_json
-from .policies import POLICIES, Word, chosen, policy_name
+from .policies import POLICIES, Word, chosen, described, policy_name
 from .process import DataDir, JsonOutput, examples, new_group
 
 app = new_group()
@@ -102,11 +102,12 @@ def policy(
     with opened(data_dir) as store:
         name = known_network(context, store, network)
         if word is not None:
-            store.policies.set(name, chosen(word, store.policies.get(name)))
-        there = policy_name(store.policies.get(name))
+            store.policies.set(name, chosen(word, store.policies.get(name), None))
+        there = store.policies.get(name)
     if as_json:
-        show_json({"network": name, "policy": there})
+        told = {"policy": policy_name(there), "versions": there and sorted(there.versions)}
+        show_json({"network": name, **told})
     elif there is None:
         say(f"On {name} holds what is usual in each program.")
     else:
-        say(f"Policy on {name}: {there}.")
+        say(f"Policy on {name}: {described(there)}.")

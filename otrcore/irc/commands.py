@@ -9,14 +9,13 @@ and what somebody types there by habit is neither used, nor sent, nor shown agai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..conversation import Conversation
 from ..errors import OtrcoreError, UsageError
 from ..events import Event
 from ..model import Fingerprint, MessageState, Trust
-from ..policy import PRESETS, Policy
-from ..suites import VERSIONS
+from ..policy import ALLOWING, POLICY_WORDS, PRESETS, Policy, changed
 from . import texts
 from .actions import Action, ShowNote
 from .host import IrcHost
@@ -24,9 +23,6 @@ from .host import IrcHost
 QUESTION_MARKS = "?\N{FULLWIDTH QUESTION MARK}\N{ARABIC QUESTION MARK}\N{GREEK QUESTION MARK}"
 """What a question ends with.  In other clients a secret stands here, alone or behind the question."""
 
-OLD_VERSION = 2
-ALLOWING = {f"v{version}": version for version in sorted(VERSIONS)}
-FORBIDDING = {f"no-{word}": version for word, version in ALLOWING.items()}
 NETWORK = "network"
 
 Run = Callable[[IrcHost, str, str], list[Action]]
@@ -264,10 +260,10 @@ def _policy(host: IrcHost, nick: str, typed: str) -> list[Action]:
                 *texts.policy_meanings(),
             )
         ]
-    wanted = _wanted(word, policy)
+    if word not in POLICY_WORDS:
+        return [_note(nick, f"Nothing was changed: /otr policy takes one of {', '.join(POLICY_WORDS)}.")]
+    wanted = changed(policy, word)
     if wanted is None:
-        return [_note(nick, f"Nothing was changed: /otr policy takes one of {', '.join(_WORDS)}.")]
-    if not wanted.versions and word not in PRESETS:
         return [
             _note(nick, _no_version(policy, f"OTR is switched off for {nick}: /otr policy default first."))
         ]
@@ -278,29 +274,16 @@ def _policy(host: IrcHost, nick: str, typed: str) -> list[Action]:
 def _network_policy(host: IrcHost, nick: str, word: str) -> list[Action]:
     host.catch_up()
     policy = host.network_policy
-    wanted = _wanted(word, policy) if word else policy
+    if word and word not in POLICY_WORDS:
+        words = ", ".join(POLICY_WORDS)
+        return [_note(nick, f"Nothing was changed: /otr policy network takes one of {words}.")]
+    wanted = changed(policy, word) if word else policy
     if wanted is None:
-        return [_note(nick, f"Nothing was changed: /otr policy network takes one of {', '.join(_WORDS)}.")]
-    if word and not wanted.versions and word not in PRESETS:
         off = "OTR is switched off on this network: /otr policy network default first."
         return [_note(nick, _no_version(policy, off))]
     actions = host.set_network_policy(wanted) if word else []
     everybody = f"everybody on {host.network} who has none of their own"
     return [*actions, _note(nick, *texts.policy_lines(everybody, host.network_policy))]
-
-
-def _wanted(word: str, policy: Policy) -> Policy | None:
-    """Return what a policy becomes by a word; None if it is no such word."""
-    old = frozenset({OLD_VERSION})
-    if word in PRESETS:
-        preset = PRESETS[word]
-        allowed = old & policy.versions if preset.versions else frozenset()
-        return replace(preset, versions=preset.versions | allowed, padding=policy.padding)
-    if word in ALLOWING:
-        return replace(policy, versions=policy.versions | {ALLOWING[word]}) if policy.versions else policy
-    if word in FORBIDDING:
-        return replace(policy, versions=policy.versions - {FORBIDDING[word]})
-    return None
 
 
 def _no_version(policy: Policy, off: str) -> str:
@@ -359,8 +342,6 @@ def _client(host: IrcHost, nick: str, typed: str) -> list[Action]:
     return [*actions, _note(nick, f"What you type to {nick} goes to {to} of {nick}'s.")]
 
 
-_WORDS = (*PRESETS, *(word for version in ALLOWING for word in (version, f"no-{version}")))
-
 COMMANDS = (
     Command("start", "ask for an encrypted conversation", _plainly(IrcHost.start), ("init",)),
     Command("end", "end it, and go on without", _plainly(IrcHost.end), ("finish", "stop", "endprivate")),
@@ -406,7 +387,7 @@ COMMANDS = (
         "show, or change, what is done with this peer, or with all on the network",
         _policy,
         argument="[network] [WORD]",
-        choices=(*_WORDS, *(f"{NETWORK} {word}" for word in _WORDS)),
+        choices=(*POLICY_WORDS, *(f"{NETWORK} {word}" for word in POLICY_WORDS)),
     ),
     Command("send", "send texts that were held, as the key had changed", _send_held),
     Command("drop", "forget them", _drop_held),

@@ -165,6 +165,10 @@ class Ake:
     def __init__(
         self, version: int, identity: Identity, own_tag: int, random: Random, their_tag: int = ANY_INSTANCE
     ) -> None:
+        """Begin in AUTHSTATE_NONE; `their_tag` is 0 for a start with all instances of the peer.
+
+        Version 2 has no instance tags: there our own counts as 0 as well.
+        """
         self._version = version
         self._identity = identity
         self._own_tag = ANY_INSTANCE if version == VERSION_2 else own_tag

@@ -163,6 +163,7 @@ class Dake:
     __slots__ = ("_party", "_retried", "_said", "_their_tag", "_touched", "state")
 
     def __init__(self, party: Party, their_tag: int = ANY_INSTANCE) -> None:
+        """Begin in the state START; `their_tag` is 0 for a start with all instances of the peer."""
         self._party = party
         self._their_tag = their_tag
         self._touched = 0.0

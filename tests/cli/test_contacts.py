@@ -333,11 +333,33 @@ def test_the_policy_for_one(known: Path) -> None:
     assert otr(known, "contacts", "policy", "erin", "alway").code == 2
 
 
-def test_an_older_version_that_was_allowed_stays_so(known: Path) -> None:
+def test_versions_for_one(known: Path) -> None:
+    """They are said of the peer, so that another word leaves them."""
+    assert "always, OTR versions 3 and 4" in otr(known, "contacts", "policy", "erin", "always").told
+    assert "always, OTR version 3 alone" in otr(known, "contacts", "policy", "erin", "NO-v4").told
+    assert "manual, OTR version 3 alone" in otr(known, "contacts", "policy", "erin", "manual").told
+    told = otr(known, "contacts", "policy", "erin", "--json").data
+    assert (told["policy"], told["versions"]) == ("manual", [3])
+    assert "no version of OTR would be left" in otr(known, "contacts", "policy", "erin", "no-v3").refusal
+    with Store(known / "data") as store:
+        assert store.contacts.find("erin")[0].policy == replace(MANUAL, versions=frozenset({3}))
+    assert "never." in otr(known, "contacts", "policy", "erin", "never").told
+    assert "no version of OTR would be left" in otr(known, "contacts", "policy", "erin", "v4").refusal
+    assert "manual, OTR versions 3 and 4" in otr(known, "contacts", "policy", "erin", "manual").told
+
+
+def test_a_version_for_one_beside_what_holds_on_the_network(known: Path) -> None:
+    with Store(known / "data") as store:
+        contact = store.contacts.find("erin")[0]
+        store.policies.set(contact.network, ALWAYS)
+    assert "always, OTR versions 2, 3 and 4" in otr(known, "contacts", "policy", "erin", "v2").told
+
+
+def test_versions_and_padding_that_were_chosen_stay(known: Path) -> None:
     with Store(known / "data") as store:
         store.contacts.set_policy("oftc", "erin", replace(DEFAULT, versions=frozenset({2, 3}), padding=64))
     otr(known, "contacts", "policy", "erin", "manual")
     with Store(known / "data") as store:
         assert store.contacts.find("erin")[0].policy == replace(
-            MANUAL, versions=frozenset({2, 3, 4}), padding=64
+            MANUAL, versions=frozenset({2, 3}), padding=64
         )

@@ -71,7 +71,10 @@ def test_the_policy_of_a_network(known: Path) -> None:
     assert otr(known, "networks", "policy", "oftc", "usual", "--json").data == {
         "network": "oftc",
         "policy": None,
+        "versions": None,
     }
+    assert "default, OTR version 4 alone" in otr(known, "networks", "policy", "oftc", "no-v3").told
+    assert "usual" in otr(known, "networks", "policy", "oftc", "usual").told
     with Store(known / "data") as store:
         assert store.policies.get("oftc") is None
     assert otr(known, "networks", "policy", "ofct", "always").code == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from otrcore import (
@@ -20,7 +22,8 @@ from otrcore import (
     UsageError,
 )
 from otrcore.errors import Reason
-from otrcore.policy import DEFAULT, MANUAL, NEVER, Policy
+from otrcore.policy import ALLOWING, DEFAULT, FORBIDDING, MANUAL, NEVER, PRESETS, Policy, Tagging, changed
+from otrcore.suites import VERSIONS
 from tests.pair import Pair, speaking
 from tests.spec import reading
 
@@ -147,3 +150,35 @@ def test_a_query_with_our_version_is_answered(query: str) -> None:
     pair.hand("alice", query)
     pair.settle()
     pair.agreed()
+
+
+@pytest.mark.parametrize(
+    ("versions", "word", "left"),
+    [
+        ({3, 4}, "v2", {2, 3, 4}),
+        ({3, 4}, "no-v4", {3}),
+        ({3, 4}, "v4", {3, 4}),
+        ({3}, "no-v4", {3}),
+        ({3}, "no-v3", None),
+        (set(), "v4", None),
+        (set(), "no-v4", None),
+        ({2, 3}, "always", {2, 3}),
+        ({3}, "never", set()),
+        (set(), "manual", {3, 4}),
+    ],
+)
+def test_a_word_changes_what_it_names_and_never_leaves_a_policy_without_versions(
+    versions: set[int], word: str, left: set[int] | None
+) -> None:
+    before = Policy(frozenset(versions), Tagging.KNOWN, padding=64)
+    after = changed(before, word)
+    if left is None:
+        assert after is None
+    elif word in PRESETS:
+        assert after == replace(PRESETS[word], versions=frozenset(left), padding=64)
+    else:
+        assert after == replace(before, versions=frozenset(left))
+
+
+def test_there_are_words_for_every_version() -> None:
+    assert set(ALLOWING.values()) == set(FORBIDDING.values()) == VERSIONS
