@@ -161,9 +161,9 @@ class Dialogs:
 
 
 def _lines(fingerprint: str) -> str:
-    """Return a fingerprint in lines of seven groups, as it stands in the conversation."""
+    """Return a fingerprint in lines of five groups, as it stands in the conversation."""
     groups = fingerprint.split()
-    return "\n".join(" ".join(groups[at : at + 7]) for at in range(0, len(groups), 7))
+    return "\n".join(" ".join(groups[at : at + 5]) for at in range(0, len(groups), 5))
 
 
 def _plain(text: str) -> str:

@@ -73,9 +73,12 @@ class Fingerprint:
         return (2, 3) if len(self.digest) == FINGERPRINT_BYTES else (4,)
 
     def lines(self) -> tuple[str, ...]:
-        """Return what people compare line by line: five groups in one line, or fourteen in two of seven."""
+        """Return what people compare line by line: five groups, or fourteen in lines of up to five.
+
+        More would not fit a chat window of 100 columns, and a line that is wrapped compares badly.
+        """
         groups = str(self).split(" ")
-        return tuple(" ".join(groups[at : at + 7]) for at in range(0, len(groups), 7))
+        return tuple(" ".join(groups[at : at + 5]) for at in range(0, len(groups), 5))
 
     def __str__(self) -> str:
         """Return groups of eight upper-case hex digits, as every OTR client shows it: five, or fourteen."""

@@ -17,7 +17,7 @@ from tests.cli.processes import family, marked
 from tests.clients.drivers.programs import CTRL_C, CTRL_D, InTerminal, installed, run, surroundings
 from tests.clients.drivers.waiting import wait_for
 
-FINGERPRINT = r"[0-9A-F]{8}(?: [0-9A-F]{8}){6}"
+FINGERPRINT = r"[0-9A-F]{8}(?: [0-9A-F]{8}){4}"
 INVITATION = "Ctrl-D ends"
 
 

@@ -328,8 +328,8 @@ def test_a_conversation_with_the_bot(tmp_path: Path, server: Ngircd, alice: HexC
         alice.wait(lambda: [text for text in received(alice, "echo") if "/otr start" in text], "the hint")
         alice.say("echo", "/otr start")
         wait_note(alice, "echo", SECURED.format(4))
-        for half in (bot.fingerprint_4[:56], bot.fingerprint_4[56:]):
-            assert notes(alice, "echo", " ".join(half[at : at + 8] for at in range(0, 56, 8)))
+        for part in (bot.fingerprint_4[:40], bot.fingerprint_4[40:80], bot.fingerprint_4[80:]):
+            assert notes(alice, "echo", " ".join(part[at : at + 8] for at in range(0, len(part), 8)))
         for text in (*TEXTS, LONG):
             alice.say("echo", text)
             wait_read(lambda: received(alice, "echo"), text)

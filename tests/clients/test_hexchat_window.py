@@ -432,7 +432,7 @@ def test_comparing_fingerprints(pair: Pair, peer: OtrPeer) -> None:
     alice.show(private(peer.nick))
     told = notes(alice, peer.nick)
     theirs, ours = (
-        "\n".join(line.split(":")[-1].strip() for line in told[at : at + 2])
+        "\n".join(line.split(":")[-1].strip() for line in told[at : at + 3])
         for at in (next(at for at, line in enumerate(told) if text in line) for text in THEIRS_AND_OURS)
     )
     assert len(theirs.split()) == len(ours.split()) == 14

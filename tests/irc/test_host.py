@@ -189,11 +189,11 @@ def test_status_texts(network: Network, alice: User, bob: User) -> None:
     lines = status(alice, "BOB")
     assert "is encrypted (OTR version 4), and not verified" in lines[0]
     parts = [*identity("alice").fingerprint_4.lines(), *identity("bob").fingerprint_4.lines()]
-    assert [part in line for part, line in zip(parts, lines[1:5], strict=True)] == 4 * [True]
-    ours, theirs = lines[5].split(" (")[0], status(bob, "alice")[5].split(" (")[0]
+    assert [part in line for part, line in zip(parts, lines[1:7], strict=True)] == 6 * [True]
+    ours, theirs = lines[7].split(" (")[0], status(bob, "alice")[7].split(" (")[0]
     assert ours.split() == theirs.split(), "the session id is the same on both sides"
-    assert ("you read out the first half" in lines[5]) is ("the second)" in lines[5])
-    assert ("you read out the first" in lines[5]) is not ("you read out the first" in status(bob, "alice")[5])
+    assert ("you read out the first half" in lines[7]) is ("the second)" in lines[7])
+    assert ("you read out the first" in lines[7]) is not ("you read out the first" in status(bob, "alice")[7])
     assert network.lines == [], "asking sends nothing"
     finish(alice, bob)
     assert "/otr start" in status(alice, "bob")[0]

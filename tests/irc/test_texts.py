@@ -205,14 +205,16 @@ def test_an_end_tells_whether_text_goes_out() -> None:
     assert "waits" in said(SessionEnded(SessionEnd.RENEWED), FINISHED)
 
 
-def test_a_v4_fingerprint_stands_in_two_lines_of_seven_groups() -> None:
+def test_a_v4_fingerprint_stands_in_lines_of_five_groups() -> None:
     ours, theirs = (Fingerprint(bytes(range(start, start + 56))) for start in (0, 100))
     info = SessionInfo(4, bytes.fromhex("0123456789abcdef"), True, ours, theirs, 0x101)
     assert identification(info, "bob") == (
-        "  your fingerprint:  00010203 04050607 08090A0B 0C0D0E0F 10111213 14151617 18191A1B",
-        "                     1C1D1E1F 20212223 24252627 28292A2B 2C2D2E2F 30313233 34353637",
-        "  bob's fingerprint: 64656667 68696A6B 6C6D6E6F 70717273 74757677 78797A7B 7C7D7E7F",
-        "                     80818283 84858687 88898A8B 8C8D8E8F 90919293 94959697 98999A9B",
+        "  your fingerprint:  00010203 04050607 08090A0B 0C0D0E0F 10111213",
+        "                     14151617 18191A1B 1C1D1E1F 20212223 24252627",
+        "                     28292A2B 2C2D2E2F 30313233 34353637",
+        "  bob's fingerprint: 64656667 68696A6B 6C6D6E6F 70717273 74757677",
+        "                     78797A7B 7C7D7E7F 80818283 84858687 88898A8B",
+        "                     8C8D8E8F 90919293 94959697 98999A9B",
         "  session id:        01234567 89abcdef (you read out the second half, bob the first)",
     )
 
