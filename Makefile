@@ -5,7 +5,7 @@ VENV := .venv
 ORACLE := tests/interop/libotr
 
 # What the tests drive, and what the libotr oracle is built with.
-TEST_PACKAGES := ngircd inspircd atheme-services systemd irssi irssi-plugin-otr weechat-headless weechat-curses weechat-python weechat-plugins weechat-scripts hexchat hexchat-python3 hexchat-otr xvfb openbox xdotool xclip dbus-daemon libglib2.0-bin x11-utils imagemagick fonts-dejavu-core tmux libotr5-bin libotr5-dev libgcrypt20-dev libjson-c-dev libc6-dev gcc
+TEST_PACKAGES := ngircd inspircd atheme-services systemd irssi irssi-plugin-otr weechat-headless weechat-curses weechat-python weechat-plugins weechat-scripts hexchat hexchat-python3 hexchat-otr xvfb xterm openbox xdotool xclip dbus-daemon libglib2.0-bin x11-utils imagemagick fonts-dejavu-core tmux libotr5-bin libotr5-dev libgcrypt20-dev libjson-c-dev libc6-dev gcc
 
 # A strict editable install links file by file, so it is made anew whenever a file has come or gone.
 SOURCES := $(shell find otrcore bot weechat_script hexchat_script -type f ! -name '*.pyc' | LC_ALL=C sort | cksum | cut -d ' ' -f 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +15,7 @@ from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.otr_peer import OtrPeer
 from tests.clients.drivers.programs import run
 from tests.clients.hexchat_support import SCRIPT, notes, readable, runtime, secure, start, talk, wait_note
-from tests.support import require
+from tests.clients.pictures import WORDS, picture
 
 QUESTION = "Where did we eat the best pancakes?"
 SECRET = "Grüner Baum 7"
@@ -45,14 +43,6 @@ MENU = (
     "Options",
     "Help",
 )
-_WORDS = [
-    ("bob", "hello alice, is that really you?"),
-    ("alice", "the very same! Shall we cook tonight?"),
-    ("bob", "pancakes, as back then at the lake?"),
-    ("alice", "/me fetches the big pan"),
-    ("bob", "then I bring the maple syrup. At seven?"),
-    ("alice", "at seven. And not a word to the others, it is a surprise"),
-]
 _numbers = count(1)
 
 
@@ -104,16 +94,6 @@ def label(client: HexChat, nick: str) -> str:
 
 def wait_label(client: HexChat, nick: str, wanted: str) -> None:
     client.wait(lambda: label(client, nick) == wanted, f"the tab {wanted!r}")
-
-
-def picture(client: HexChat, name: str) -> None:
-    """Keep a picture of the screen, where the environment variable `OTR_TEST_PICTURES` names a folder."""
-    folder = os.environ.get("OTR_TEST_PICTURES")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        client.screenshot(Path(folder, f"{name}.png"))
-        trimmed = [require("mogrify"), "-trim", "+repage", str(Path(folder, f"{name}.png"))]
-        subprocess.run(trimmed, check=True, capture_output=True)
 
 
 def choose(client: HexChat, key: str) -> None:
@@ -192,7 +172,7 @@ def test_a_conversation_is_verified(pair: Pair) -> None:
         if one is alice:
             other.desktop.type("the Green Tr")
             other.wait(lambda: "Green Tr" in "".join(bob.dialogs()[0].entries), "an answer")
-            picture(bob, "question")
+            picture("hexchat-question", bob.screenshot)
         other.fill_in(SECRET)
         wait_note(one, other.nick, f"Verified: {other.nick} knows the answer")
         wait_label(one, other.nick, f"{VERIFIED} {other.nick}")
@@ -203,22 +183,22 @@ def test_a_conversation_is_verified(pair: Pair) -> None:
     alice.say("bob", "/otr status")
     wait_note(alice, "bob", "and verified by a shared secret")
     clients = {"alice": alice, "bob": bob}
-    for nick, text in _WORDS:
+    for nick, text in WORDS:
         other = clients["bob" if nick == "alice" else "alice"]
         clients[nick].say(other.nick, text)
         other.wait_printed(text.removeprefix("/me "), private(nick))
     alice.wait_printed("the others", private("bob"))
-    picture(alice, "conversation")
+    picture("hexchat-conversation", alice.screenshot)
     alice.press("alt+r", "Down", "Down")
     alice.wait(lambda: menu(alice), "the menu")
-    picture(alice, "menu")
+    picture("hexchat-menu", alice.screenshot)
     close_menus(alice)
     said = [
         line.words[1]
         for line in alice.printed(private("bob"))
         if line.event and line.text.startswith(VERIFIED)
     ]
-    assert said == [f"\x0303{VERIFIED}\x0f {text.removeprefix('/me ')}" for _, text in _WORDS]
+    assert said == [f"\x0303{VERIFIED}\x0f {text.removeprefix('/me ')}" for _, text in WORDS]
     seen = alice.shown(private("bob"))
     assert f"{VERIFIED} pancakes, as back then at the lake?" in seen
     assert f"{VERIFIED} fetches the big pan" in seen
@@ -446,7 +426,7 @@ def test_comparing_fingerprints(pair: Pair, peer: OtrPeer) -> None:
     assert label(alice, peer.nick) == f"{UNVERIFIED} {peer.nick}"
     choose(alice, "f")
     alice.wait_dialog(theirs)
-    picture(alice, "compare")
+    picture("hexchat-compare", alice.screenshot)
     alice.press_button("Yes")
     wait_label(alice, peer.nick, f"{VERIFIED} {peer.nick}")
     peer.say("alice", "thanks")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from otrcore.irc.connection import Login
 from otrcore.irc.dial import ServerAddress
+from otrcore.irc.options import Login
 from otrcore.irc.sasl import AuthenticationRefused, Credentials, External, Plain
 from tests.clients.drivers.atheme import Atheme
 from tests.clients.drivers.waiting import free_port
@@ -73,10 +73,10 @@ def test_the_right_password(services: Atheme) -> None:
     assert client.connection.registered
     # Whether we are logged in, and a bot, is for the server to say.
     numerics: dict[str, list[str]] = {}
-    client.connection._reactor.add_global_handler(
+    client.connection._transport.reactor.add_global_handler(
         "all_events", lambda _, event: numerics.setdefault(event.type.code, event.arguments)
     )
-    client.connection._server.send_raw("WHOIS echo")
+    client.connection._transport.send_raw("WHOIS echo")
     client.drive(lambda: "318" in numerics)
     assert numerics["330"][:3] == ["echo", "echo", "owner"]
     assert "is a bot" in numerics["335"][-1].lower()

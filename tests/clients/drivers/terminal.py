@@ -57,6 +57,10 @@ class Terminal:
             return "(the program has ended)"
         return self._do("capture-pane", "-p", "-t", _SESSION).rstrip()
 
+    def drawing(self) -> str:
+        """Return the screen as a terminal would draw it again: with blanks, colours and attributes."""
+        return self._do("capture-pane", "-p", "-e", "-N", "-t", _SESSION).removesuffix("\n")
+
     def running(self) -> bool:
         """Whether the program has not ended."""
         return self._ask("has-session", "-t", _SESSION).returncode == 0

@@ -618,6 +618,10 @@ class CursesWeeChat(WeeChat):
         """Return what can be read on the screen now."""
         return self._terminal.screen() if self._terminal is not None else ""
 
+    def drawing(self) -> str:
+        """Return the screen with its colours, for a terminal to draw it again."""
+        return self._terminal.drawing() if self._terminal is not None else ""
+
     def wait_screen(self, text: str) -> None:
         """Wait until the screen shows a text."""
         self.wait(lambda: text in self.screen(), f"{text!r} on the screen")
