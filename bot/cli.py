@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from otrbot import logs
-from otrbot.config import Config, ConfigError, LogFormat, LogLevel
-from otrbot.configfile import NETWORK_NAME, ONLY_NETWORK, load, variables
-from otrbot.service import ExitCode, Service, leave
-from otrbot.settings import NETWORK, pace
+from otrbot.reports import logs
+from otrbot.service.process import ExitCode, Service, leave
+from otrbot.settings.config import Config, ConfigError, LogFormat, LogLevel
+from otrbot.settings.file import NETWORK_NAME, ONLY_NETWORK, load, variables
+from otrbot.settings.table import NETWORK, pace
 
 from otrcore.cli.output import say, warn
 from otrcore.cli.process import DataDir, examples, nick_argument, server_argument
@@ -118,7 +118,7 @@ def init(
     ] = False,
 ) -> None:
     """Write a configuration, and make a key for each network in it."""
-    from otrbot.beginning import begin, make_keys
+    from otrbot.commands.beginning import begin, make_keys
 
     path = config or Path("bot.toml")
     if keys_only:
@@ -203,7 +203,7 @@ def check_config(
     config: ConfigFile = Path("bot.toml"), data_dir: DataDir = None, print_config: Printing = False
 ) -> None:
     """Look for mistakes in a configuration, and in the files that it names."""
-    from otrbot.checks import surroundings
+    from otrbot.commands.checks import surroundings
 
     found = load(config, os.environ, _files(data_dir, None))
     mistakes = surroundings(found)
@@ -218,7 +218,7 @@ def check_config(
 @app.command()
 def selftest() -> None:
     """Talk with the bot on an IRC server of its own: key exchange, echo, verification."""
-    from otrbot.selftest import run
+    from otrbot.commands.selftest import run
 
     run()
     say("The bot works here: key exchange, echo and verification were tried.")
@@ -251,9 +251,9 @@ def main() -> None:
 
 
 def _serve(config: Config, read: Callable[[], Config] | None) -> None:
-    from otrbot.assembly import make_network
-    from otrbot.checks import secrets
-    from otrbot.keys import KeyRing
+    from otrbot.commands.assembly import make_network
+    from otrbot.commands.checks import secrets
+    from otrbot.settings.keys import KeyRing
 
     logs.set_up(config.log)
     mistakes = secrets(config)
@@ -268,7 +268,7 @@ def _serve(config: Config, read: Callable[[], Config] | None) -> None:
 
 
 def _print(config: Config) -> None:
-    from otrbot.checks import described
+    from otrbot.commands.checks import described
 
     say(*described(config))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..stage import Drill
 from . import exchange, fragments, messages, texts, verification
+from .stage import Drill
 
 DRILLS: Mapping[str, Drill] = {
     drill.name: drill

@@ -16,7 +16,6 @@ from otrcore.identity import Identity
 from otrcore.policy import Policy
 from otrcore.wire.header import VERSION_2, VERSION_3, VERSION_4
 
-from ..stage import Drill, Stage
 from .inside import abandon_start, become, expired_profile, identity, own_tag, showing_profile, speaking_as
 from .play import (
     BREATH,
@@ -28,6 +27,7 @@ from .play import (
     version_spoken,
     with_complaint,
 )
+from .stage import Drill, Stage
 
 SECONDS = 90.0
 """For drills that need a whole key exchange, or two."""

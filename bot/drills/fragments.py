@@ -9,9 +9,9 @@ from otrcore.conversation import Conversation
 from otrcore.events import Event, Transmit
 from otrcore.wire.header import VERSION_4
 
-from ..stage import Drill, Stage
 from .altered import in_pieces, said
 from .play import Step, SumUp, in_version_4, play, version_spoken, with_complaint
+from .stage import Drill, Stage
 
 PIECES = 3
 """A message is cut into as many, or into more where lines are short."""

@@ -11,10 +11,10 @@ from otrcore.wire.header import SMALLEST_INSTANCE_TAG, VERSION_2, VERSION_4
 from otrcore.wire.text import error_line
 from otrcore.wire.tlv import Tlv
 
-from ..stage import Drill, Stage
 from .altered import Change, DataMessage, altered, said, with_header
 from .inside import sealed
 from .play import BUSY, MUST_NOT_BE_SHOWN, Step, always, in_version_4, play, version_spoken, with_complaint
+from .stage import Drill, Stage
 
 UNENCRYPTED = "This line is not encrypted: anybody on the way could have written it."
 ERROR = "?OTR Error: this is a drill, and nothing was lost."

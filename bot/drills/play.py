@@ -8,7 +8,7 @@ from otrcore.conversation import Conversation
 from otrcore.events import Event, PeerComplained
 from otrcore.wire.header import VERSION_4
 
-from ..stage import Stage
+from .stage import Stage
 
 Heard = Sequence[Event]
 """What the conversation has brought since the drill began."""

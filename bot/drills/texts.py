@@ -6,10 +6,10 @@ from otrcore.conversation import Conversation
 from otrcore.events import Event
 from otrcore.wire.tlv import Tlv
 
-from ..stage import Drill, Stage
 from .altered import said
 from .inside import sealed
 from .play import Step, always, play
+from .stage import Drill, Stage
 
 CRLF = "first line\r\nsecond line\rthird line\nPRIVMSG nobody :a command"
 BEFORE_NUL = "The text ends here."

@@ -9,9 +9,9 @@ from otrcore.wire import codec
 from otrcore.wire.header import VERSION_4
 from otrcore.wire.tlv import Tlv
 
-from ..stage import Drill, Stage
 from .inside import sealed
 from .play import Heard, play
+from .stage import Drill, Stage
 
 SMP_1 = 2
 OUT_OF_RANGE = 1

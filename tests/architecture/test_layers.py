@@ -39,6 +39,12 @@ WRONG = [
         "text:2 imports otrcore.v3.ake",
     ),
     (rules.upward, {"otrcore.store.keys": "import otrcore.cli.main"}, "otrcore.cli.main, which is above"),
+    (rules.homeless, {"otrbot.novelty": ""}, "otrbot.novelty is in no layer"),
+    (
+        rules.upward,
+        {"otrbot.talk.verbs": "import otrbot.service.network"},
+        "otrbot.service.network, which is",
+    ),
     (rules.upward, {"otrcore.v3.ake": "from otrcore import Account"}, "imports the package's face"),
     (
         rules.upward,
@@ -100,7 +106,7 @@ def test_right_tree_passes() -> None:
         "otrcore": "if TYPE_CHECKING:\n from .account import Account as Account",
         "otrcore.account": "from . import suites\nfrom .events import Event",
         "otrcore.events": "from .model import Protection",
-        "otrcore.irc.connection": "import socket\nfrom irc.client import Reactor",
+        "otrcore.irc.transport": "import socket\nfrom irc.client import Reactor",
         "otrcore.irc.host": "import irc.message\nfrom otrcore import Account",
         "otrcore.suites": "from .v3 import ake\nfrom .v4 import dake",
         "otrcore.model": "import enum",

@@ -57,8 +57,16 @@ class BotProcess(Running):
 
     @property
     def fingerprint(self) -> str:
-        """Its fingerprint, as it is written into the log."""
-        found = re.search(r", fingerprint ([0-9A-F ]{44})", self.screen())
+        """Its fingerprint in versions 2 and 3, as it is written into the log."""
+        return self._logged(r", fingerprint ([0-9A-F ]{44})")
+
+    @property
+    def fingerprint_4(self) -> str:
+        """Its fingerprint in version 4, likewise."""
+        return self._logged(r", and ([0-9A-F ]+) in OTR version 4")
+
+    def _logged(self, pattern: str) -> str:
+        found = re.search(pattern, self.screen())
         assert found is not None, self.screen()
         return found[1]
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from otrbot.attended import AttendedRunner
-from otrbot.config import REALNAME, Config, Limits
-from otrbot.orders import Wish
-from otrbot.peer import NO_DRILLS, EchoPeer
-from otrbot.stage import Drill
+from otrbot.drills.stage import Drill
+from otrbot.reports.orders import Wish
+from otrbot.settings.config import REALNAME, Config, Limits
+from otrbot.talk.attended import AttendedRunner
+from otrbot.talk.peer import NO_DRILLS, EchoPeer
 
+from otrcore.events import SmpSucceeded
 from otrcore.irc.dial import ServerAddress
 from otrcore.irc.keeper import StoreKeeper
 from otrcore.irc.lanes import Threads
@@ -168,3 +170,18 @@ class Bot:
 def answers(peer: OtrPeer) -> list[Message]:
     """Return everything that the bot has sent to somebody, numerics and the like aside."""
     return [message for message in peer.messages if message.sender == NICK]
+
+
+def limits(**some: float) -> Config:
+    """A configuration with some other limits."""
+    return Config((), replace(OPEN, **some))  # type: ignore[arg-type]
+
+
+def echoes(bot: Bot, alice: OtrPeer, *texts: str) -> None:
+    """Wait until these are all the texts that the bot has sent encrypted."""
+    bot.wait(alice, lambda: alice.received(NICK) == list(texts), f"{texts}")
+
+
+def verified(bot: Bot, peer: OtrPeer) -> None:
+    """Wait until somebody has verified the bot."""
+    bot.wait(peer, lambda: SmpSucceeded(trusts=True) in peer.events_with(NICK), "the verification")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from otrbot.config import Config
+from otrbot.settings.config import Config
 
 from tests.bot.by_hand import Bot
 from tests.clients.drivers.otr_peer import OtrPeer

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from otrbot.keys import CREDENTIAL
-from otrbot.service import GOODBYE_SECONDS, LATE_SECONDS, ExitCode
+from otrbot.service.process import GOODBYE_SECONDS, LATE_SECONDS, ExitCode
+from otrbot.settings.keys import CREDENTIAL
 
 from tests.clients.drivers.programs import installed
 from tests.support import require

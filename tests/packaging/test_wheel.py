@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from configparser import ConfigParser
 from email.parser import Parser
 from pathlib import Path
-from typing import Any
 
-import pytest
+from tests.packaging.built import PROJECT, ROOT, SETUPTOOLS
 
-from tests.support import require
-
-ROOT = Path(__file__).parents[2]
-SETUPTOOLS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
 SCRIPTS = {"otrcore.scripts.weechat", "otrcore.scripts.hexchat"}
 
 
@@ -31,25 +24,6 @@ def packages_in_the_tree() -> set[str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel, made from a copy of all files that git tracks or would track."""
-    git = require("git")
-    copy, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("dist")
-    listing = [git, "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split("\0")
-    for name in filter(None, names):
-        # A file that is deleted and not yet committed so is still listed.
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, copy / name)
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(copy)]
-    done = subprocess.run(build, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = out.glob("otrcore-*.whl")
-    return zipfile.ZipFile(path)
-
-
 def test_every_package_is_listed() -> None:
     assert packages_in_the_tree() == set(SETUPTOOLS["packages"])
 
@@ -59,7 +33,11 @@ def test_wheel_holds_every_package(wheel: zipfile.ZipFile) -> None:
     assert {"otrcore", "otrbot"} | SCRIPTS <= expected
     names = set(wheel.namelist())
     assert {f"{package.replace('.', '/')}/__init__.py" for package in expected} <= names
-    assert {"otrcore/py.typed", "otrbot/py.typed"} <= names
+
+
+def test_wheel_holds_nothing_but_modules_and_the_marks_of_typed_packages(wheel: zipfile.ZipFile) -> None:
+    others = {name for name in wheel.namelist() if ".dist-info/" not in name and not name.endswith(".py")}
+    assert others == {"otrcore/py.typed", "otrbot/py.typed"}
 
 
 def test_wheel_installs_nothing_under_a_common_name(wheel: zipfile.ZipFile) -> None:
@@ -94,7 +72,8 @@ def test_packages_import_from_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) 
 def test_metadata(wheel: zipfile.ZipFile) -> None:
     (folder,) = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
     metadata = Parser().parsestr(wheel.read(f"{folder}/METADATA").decode())
-    assert (metadata["Name"], metadata["Requires-Python"]) == ("otrcore", ">=3.11")
+    assert (metadata["Name"], metadata["Version"]) == ("otrcore", PROJECT["project"]["version"])
+    assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
     assert f"{folder}/licenses/LICENSE" in wheel.namelist()
     entry_points = ConfigParser()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Protocol
 
-from otrbot.stage import MAX_LINE, Drill
+from otrbot.drills.stage import MAX_LINE, Drill
 
 from otrcore.account import Account
 from otrcore.conversation import Conversation

@@ -1,0 +1,1 @@
+"""What is told: to the log, to Prometheus, and by one thread to another."""

@@ -1,0 +1,1 @@
+"""One thread for each network, and the process around all of them."""

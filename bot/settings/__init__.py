@@ -1,0 +1,1 @@
+"""What an operator chooses: files, the environment, credentials and keys."""

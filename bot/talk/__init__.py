@@ -1,0 +1,1 @@
+"""Talking with people: what is answered, to whom, and how much."""
