@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from ..errors import ConnectionFailed, OtrcoreError
 from ..irc import texts
 from ..irc.actions import AskSecret, ShowMessage, ShowNote
-from ..irc.connection import IncomingMessage
 from ..irc.dial import ServerAddress
 from ..irc.isupport import Features
 from ..irc.keeper import Keeper
 from ..irc.lanes import Threads
+from ..irc.listener import IncomingMessage
 from ..irc.names import fold
 from ..irc.pacing import Pace
 from ..irc.runner import Runner

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 from ..errors import OtrcoreError
 from ..events import Event, SessionEnded, SessionOpened
 from ..irc.actions import ShowMessage, ShowNote
-from ..irc.connection import IncomingMessage
 from ..irc.dial import ServerAddress
 from ..irc.keeper import StoreKeeper
+from ..irc.listener import IncomingMessage
 from ..irc.pacing import Pace
 from ..model import Protection
 from ..store.store import Store

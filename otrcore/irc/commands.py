@@ -297,7 +297,7 @@ def _send_held(host: IrcHost, nick: str, argument: str) -> list[Action]:
     talk = host.talk(nick)
     count = len(talk.held) if talk is not None else 0
     if talk is None or not count:
-        return [_note(nick, f"No text to {nick} waits for that.")]
+        return [_note(nick, f"No text to {nick} is held back: there is nothing to send.")]
     if talk.state is not MessageState.ENCRYPTED:
         return [
             _note(nick, f"There is no encrypted conversation with {nick}: /otr start first, or /otr drop.")
@@ -310,7 +310,7 @@ def _drop_held(host: IrcHost, nick: str, argument: str) -> list[Action]:
     talk = host.talk(nick)
     held = talk.held if talk is not None else ()
     if not held:
-        return [_note(nick, f"No text to {nick} waits for that.")]
+        return [_note(nick, f"No text to {nick} is held back: there is nothing to forget.")]
 
     def drop(talk: Conversation) -> list[Event]:
         talk.drop_held()

@@ -13,6 +13,10 @@ import time
 from dataclasses import dataclass
 
 from ..errors import ConnectionFailed
+from .lines import printable
+
+TlsContext = ssl.SSLContext
+"""Whom to trust on TLS connections, and our certificate."""
 
 PORT = 6667
 TLS_PORT = 6697
@@ -31,7 +35,7 @@ class ServerAddress:
         """Read HOST[:PORT]; ValueError, with one sentence for the user, when that is not what `text` is."""
         match = re.fullmatch(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>.*))?", text)
         host = (match["host"] or match["ipv6"]) if match else ""
-        if match is None or plain(host) != host or " " in host:
+        if match is None or printable(host) != host or " " in host:
             raise ValueError(
                 f"{text!r} is not a server: write HOST or HOST:PORT, an IPv6 address as [::1]:6667."
             )
@@ -47,13 +51,6 @@ class ServerAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def plain(text: str) -> str:
-    """`text` as it may stand in a sentence on a terminal or in a parameter: printable and at most 200
-    characters.
-    """
-    return "".join(character for character in text if character.isprintable())[:200]
-
-
 def words(error: OSError) -> str:
     """What the system or the TLS library calls this error."""
     if isinstance(error, ssl.SSLError):
@@ -61,7 +58,7 @@ def words(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
-def open_socket(address: ServerAddress, timeout: float, context: ssl.SSLContext | None) -> socket.socket:
+def open_socket(address: ServerAddress, timeout: float, context: TlsContext | None) -> socket.socket:
     """A connected socket, with TLS if the address says so, that does not block. Raises ConnectionFailed."""
     # Real time, whatever clock the connection has: it is the network that is waited for.
     deadline = time.monotonic() + timeout
@@ -111,15 +108,16 @@ def _open_tcp(address: ServerAddress, deadline: float, timeout: float) -> socket
 
 
 def _start_tls(
-    sock: socket.socket, address: ServerAddress, deadline: float, timeout: float, context: ssl.SSLContext
+    sock: socket.socket, address: ServerAddress, deadline: float, timeout: float, context: TlsContext
 ) -> ssl.SSLSocket:
     try:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         return context.wrap_socket(sock, server_hostname=address.host)
     except ssl.SSLCertVerificationError as error:
         raise ConnectionFailed(
-            f"The TLS certificate of {address} is not trusted ({plain(error.verify_message)}): if you know "
-            "that it is the right server, name its certificate in the environment variable SSL_CERT_FILE."
+            f"The TLS certificate of {address} is not trusted ({printable(error.verify_message)}): if "
+            "you know that it is the right server, name its certificate in the environment variable "
+            "SSL_CERT_FILE."
         ) from error
     except TimeoutError as error:
         raise ConnectionFailed(

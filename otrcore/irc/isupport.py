@@ -38,9 +38,6 @@ class Features:
     nicklen: int | None = None
     """Longest nick in characters; None when the server does not say."""
 
-    linelen: int = 512
-    """Longest line in bytes, CRLF included and tags not; never below the protocol's 512."""
-
     monitor: bool = False
     """Whether the server tells who comes and goes, of those that MONITOR names."""
 
@@ -95,10 +92,6 @@ def _nicklen(value: str) -> int | None:
     return _number(1, 1000, value)
 
 
-def _linelen(value: str) -> int | None:
-    return _number(512, 1 << 16, value)
-
-
 def _monitor(value: str) -> bool | None:
     # With a value it is the length of the list; without one that has no limit.
     return value != "0" if not value or (value.isascii() and value.isdigit()) else None
@@ -114,7 +107,6 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "chantypes": _characters,
     "statusmsg": _characters,
     "nicklen": _nicklen,
-    "linelen": _linelen,
     "monitor": _monitor,
     "bot": _letter,
 }

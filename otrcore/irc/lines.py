@@ -11,12 +11,21 @@ WORST_USER = 20
 WORST_HOST = 63
 """Longest user and host parts that servers show, ngircd for the user; taken until our own are known."""
 
+ACTION = "\x01ACTION {}\x01"
+"""A CTCP ACTION: what `/me` sends."""
+
+_MAX_PRINTABLE = 200
 _LINE_BREAKS = str.maketrans("", "", "\r\n\0")
 
 
 def one_line(text: str) -> str:
     """Return the text without CR, LF and NUL, any of which some server takes for the end of a command."""
     return text.translate(_LINE_BREAKS)
+
+
+def printable(text: str) -> str:
+    """Return the printable characters, at most 200: fit for a sentence on a terminal and for a parameter."""
+    return "".join(character for character in text if character.isprintable())[:_MAX_PRINTABLE]
 
 
 def display_lines(text: str) -> tuple[str, ...]:
@@ -55,6 +64,11 @@ def split_text(text: str, limit: int) -> Iterator[str]:
             rest = rest[stop:]
     if rest or not text:
         yield rest.decode()
+
+
+def split_action(text: str, limit: int) -> Iterator[str]:
+    """Cut what comes behind `/me` as `split_text` does, each piece as a CTCP ACTION within the limit."""
+    return map(ACTION.format, split_text(text, limit - len(ACTION.format(""))))
 
 
 def _continues(byte: int) -> bool:

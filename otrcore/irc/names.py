@@ -5,12 +5,14 @@ Sources: RFC 2812 section 2.2 and 3.3; https://modern.ircdocs.horse (CASEMAPPING
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import dataclass
 from enum import Enum
 
 from ..wire.text import MARK
 from .isupport import Features
+from .lines import printable
 
 _UPPER = string.ascii_uppercase
 _LOWER = string.ascii_lowercase
@@ -24,6 +26,10 @@ _RFC1459 = str.maketrans(_UPPER + "[]\\^", _LOWER + "{}|~")
 MEMBER_PREFIXES = "~&@%+"
 """Prefixes of members that some servers take without announcing STATUSMSG; no nick begins with one."""
 
+MAX_NAME_BYTES = 100
+
+_RECIPIENT = re.compile(r"[^\s\0:,][^\s\0,]*")
+
 SERVICES = frozenset({"alis", "global"})
 """Services whose nick does not say it; hosts may add to them."""
 
@@ -31,6 +37,18 @@ SERVICES = frozenset({"alis", "global"})
 def fold(nick: str, features: Features) -> str:
     """Return the form in which a server compares nicks; an unknown CASEMAPPING counts as rfc1459."""
     return nick.translate(_FOLDINGS.get(features.casemapping, _RFC1459))
+
+
+def is_recipient(target: str) -> bool:
+    """Whether a message can have this for its target: one parameter, one recipient."""
+    return _RECIPIENT.fullmatch(target) is not None
+
+
+def is_name(word: str) -> bool:
+    """Whether `word` can be a nick, a user name or a server's name: printable, one recipient, and not so long
+    that no line could carry it. Not whether a server would like it.
+    """
+    return is_recipient(word) and printable(word) == word and len(word.encode()) <= MAX_NAME_BYTES
 
 
 def network_name(features: Features, client_name: str) -> str:

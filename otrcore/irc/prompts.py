@@ -46,10 +46,6 @@ class Prompts:
         prompt = self._open.pop(key, None)
         return () if prompt is None else (CloseSecret(prompt),)
 
-    def close_all(self) -> tuple[CloseSecret, ...]:
-        """End all."""
-        return tuple(closing for key in tuple(self._open) for closing in self.close(key))
-
     def move(self, old: str, new: str, peer: str) -> tuple[AskSecret, ...]:
         """Follow a peer to another nick; return the prompt to show again, if there is one."""
         prompt = self._open.pop(old, None)

@@ -14,13 +14,14 @@ from types import MappingProxyType
 
 import irc.message
 
+from .lines import one_line
+
 MAX_LINE_BYTES = 16384
 """Longest line kept: the protocol allows 512 bytes after 8191 bytes of tags. More is thrown away unread."""
 
 _LINE = re.compile(
     r"(?:@(?P<tags>[^ ]*) +)?(?::(?P<source>[^ ]+) +)?(?P<command>[^ :@][^ ]*)(?P<parameters>.*)", re.DOTALL
 )
-_LINE_BREAKS = dict.fromkeys(map(ord, "\r\n\0"))
 
 
 class LineAssembler:
@@ -85,7 +86,7 @@ class ReceivedLine:
 
 def parse(line: str) -> ReceivedLine | None:
     """The parts of a line without its line end; None for a line that holds no command."""
-    match = _LINE.fullmatch(line.translate(_LINE_BREAKS))
+    match = _LINE.fullmatch(one_line(line))
     if match is None:
         return None
     middle, colon, trailing = match["parameters"].partition(" :")
@@ -98,4 +99,4 @@ def parse(line: str) -> ReceivedLine | None:
 def _tags(text: str | None) -> Mapping[str, str]:
     # Unescaping can bring line breaks back, so they are taken out after it.
     pairs = irc.message.Tag.from_group(text) or []
-    return MappingProxyType({pair["key"]: (pair["value"] or "").translate(_LINE_BREAKS) for pair in pairs})
+    return MappingProxyType({pair["key"]: one_line(pair["value"] or "") for pair in pairs})

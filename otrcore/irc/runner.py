@@ -13,20 +13,19 @@ from ..errors import ConnectionFailed, OtrcoreError, UsageError
 from ..model import Fingerprint, MessageState
 from .actions import Action, AskSecret, CloseSecret, LogOn, Send, ShowMessage, ShowNote, ShowOwn, Verdict
 from .commands import OTR, Table
-from .connection import Connection, ConnectionOptions, IncomingMessage
+from .connection import Connection
 from .dial import ServerAddress
 from .host import IrcHost
 from .keeper import Keeper
 from .lanes import Inline, Lanes, Result, Threads
-from .lines import one_line, split_text, text_limit
+from .lines import ACTION, one_line, split_action, split_text, text_limit
+from .listener import IncomingMessage
+from .options import ConnectionOptions
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
     Waitable = TypeVar("Waitable", bound=FileDescriptorLike)
-
-CTCP_FRAME = "\x01"
-_ACTION_FRAME = len("\x01ACTION \x01")
 
 PATIENCE_AT_THE_END = 3.0
 """Seconds in which waiting lines may still leave when the connection is closed."""
@@ -214,7 +213,7 @@ class Runner:
 
     def act(self, target: str, text: str) -> None:
         """Send what `/me` sends."""
-        self.say(target, f"{CTCP_FRAME}ACTION {text}{CTCP_FRAME}")
+        self.say(target, ACTION.format(text))
 
     def command(self, nick: str, typed: str) -> None:
         """Do what stands behind `/otr`."""
@@ -231,10 +230,6 @@ class Runner:
     def end(self, nick: str) -> None:
         """End the encrypted conversation."""
         self._do(self._host.end(nick))
-
-    def status(self, nick: str) -> None:
-        """Show how a conversation stands."""
-        self._do(self._host.status(nick))
 
     @property
     def waiting(self) -> int:
@@ -322,12 +317,12 @@ class Runner:
         if room < SMALLEST_ROOM:
             self._not_sent(target, text, "the names that stand before it leave no room. Take a shorter nick")
             return
-        if text.startswith(CTCP_FRAME + "ACTION ") and text.endswith(CTCP_FRAME):
-            content = text[len("\x01ACTION ") : -1]
-            pieces = [f"\x01ACTION {piece}\x01" for piece in split_text(content, room - _ACTION_FRAME)]
+        before, after = ACTION.split("{}")
+        if text.startswith(before) and text.endswith(after):
+            pieces = split_action(text.removeprefix(before).removesuffix(after), room)
         else:
-            pieces = list(split_text(text, room))
-        if not self._connection.send(target, pieces):
+            pieces = split_text(text, room)
+        if not self._connection.send(target, list(pieces)):
             self._not_sent(target, text, self._hindrance())
 
     def _do(self, actions: Sequence[Action], typed: str | None = None) -> None:

@@ -112,7 +112,7 @@ class Standing:
 
     @property
     def goes_out(self) -> str:
-        """What becomes of the next text; a format with the peer's nick in it."""
+        """What becomes of the next text, and how to have it otherwise."""
         match self.state:
             case MessageState.ENCRYPTED:
                 return "The encrypted conversation goes on as before."

@@ -17,15 +17,13 @@ from ..policy import Policy, Tagging
 from ..wire.text import MARK, TAG_BASE
 from .actions import Action, Decision, Send, ShowMessage, ShowNote, ShowOwn, Verdict
 from .conversations import Conversations
-from .lines import display_lines, one_line, split_text
+from .lines import display_lines, one_line, split_action, split_text
 from .names import Addressed, Payload, Recipient, Target
 from .presence import Presence
 from .reactions import ACTION_PREFIX, Reactions
 from .renewal import Renewal
 from .steps import BROKEN, Steps
 from .turns import Turns
-
-_ACTION_FRAME = "\x01ACTION {}\x01"
 
 
 class Verdicts:
@@ -190,11 +188,7 @@ class Verdicts:
             return judged.actions
         line = judged.text if judged.text is not None else text
         room = max(SMALLEST_LINE_LIMIT, self._presence.room(nick))
-        if payload is Payload.ACTION:
-            pieces = split_text(line, room - len(_ACTION_FRAME.format("")))
-            lines = tuple(map(_ACTION_FRAME.format, pieces))
-        else:
-            lines = tuple(split_text(line, room))
+        lines = tuple((split_action if payload is Payload.ACTION else split_text)(line, room))
         own = ShowOwn(nick, text, payload is Payload.ACTION, encrypted=False)
         return [Send(nick, lines, command), own, *judged.actions]
 

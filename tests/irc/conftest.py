@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from otrcore.irc.dial import ServerAddress
+from tests.irc.certificates import make_certificate
 from tests.irc.network import Network, User
 from tests.irc.people import Scene
 
@@ -56,3 +60,24 @@ def bob(network: Network) -> User:
 def secured(network: Network, alice: User, bob: User) -> Network:
     network.secure(alice, bob)
     return network
+
+
+@pytest.fixture
+def no_descriptor_is_leaked() -> Iterator[None]:
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    yield
+    after = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    assert after <= before, "a socket was left open"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1, with its key in the same file."""
+    return make_certificate(tmp_path_factory.mktemp("tls") / "server.pem")
+
+
+@pytest.fixture
+def serving(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context

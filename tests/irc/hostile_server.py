@@ -17,8 +17,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from otrcore.irc.connection import Connection, IncomingMessage
+from otrcore.irc.connection import Connection
 from otrcore.irc.dial import ServerAddress
+from otrcore.irc.listener import IncomingMessage
 from otrcore.irc.pacing import Pace
 
 PATIENCE = 20.0
@@ -27,6 +28,7 @@ well.
 """
 
 SENTINEL = "the connection still works"
+TAKEN = ":irc.test 433 * {} :Nickname is already in use"
 
 
 class Peer:
@@ -106,6 +108,19 @@ def then_sentinel(*lines: str | bytes) -> Script:
         peer.closed_by_client()
 
     return script
+
+
+def bumped(peer: Peer, *tokens: str) -> None:
+    """Let the client in as `me_`, as `me` is taken."""
+    peer.asked_nick()
+    peer.send(TAKEN.format("me"))
+    assert peer.asked_nick() == "me_"
+    peer.welcome("me_", *tokens)
+
+
+def until_closed(peer: Peer) -> None:
+    """A server that says nothing."""
+    peer.closed_by_client()
 
 
 class HostileServer:
@@ -239,3 +254,12 @@ class Client:
         assert not self.connection.connected
         assert not self.connection.registered
         return self.heard.reason or ""
+
+
+def survives(*lines: str | bytes) -> Client:
+    """A client that has been through `lines`, and is disconnected again."""
+    with HostileServer(then_sentinel(*lines)) as server:
+        client = Client(server.address).connect()
+        client.until_text(SENTINEL)
+        client.connection.quit()
+    return client

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from otrcore.account import Account
 from otrcore.events import SessionOpened
 from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
-from otrcore.irc.connection import IncomingMessage
 from otrcore.irc.dial import ServerAddress
 from otrcore.irc.keeper import Keeper
 from otrcore.irc.lanes import Threads
+from otrcore.irc.listener import IncomingMessage
 from otrcore.irc.pacing import Pace
 from otrcore.irc.runner import Runner
 from otrcore.model import Protection

@@ -172,7 +172,7 @@ def test_send_lets_held_texts_go_encrypted(alice: User, held: User) -> None:
     assert last_note(alice) == "2 texts were sent to bob, encrypted."
     assert not alice.network.crossed(TEXT)
     alice.command("bob", "send")
-    assert last_note(alice) == "No text to bob waits for that."
+    assert last_note(alice) == "No text to bob is held back: there is nothing to send."
 
 
 def test_drop_gives_them_back(alice: User, held: User) -> None:
@@ -180,7 +180,7 @@ def test_drop_gives_them_back(alice: User, held: User) -> None:
     assert last_note(alice).split("\n")[1:] == [f"  {TEXT}", "  /me waits"]
     assert held.texts() == []
     alice.command("bob", "drop")
-    assert last_note(alice) == "No text to bob waits for that."
+    assert last_note(alice) == "No text to bob is held back: there is nothing to forget."
 
 
 def test_send_never_sends_them_plain(alice: User, held: User) -> None:

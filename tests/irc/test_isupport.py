@@ -14,7 +14,7 @@ def after(*tokens: str) -> Features:
 
 
 def test_defaults_are_a_server_without_005() -> None:
-    assert Features() == Features(None, "rfc1459", "#&", "", None, 512)
+    assert Features() == Features(None, "rfc1459", "#&", "", None)
 
 
 def test_a_usual_server() -> None:
@@ -25,9 +25,8 @@ def test_a_usual_server() -> None:
         "NICKLEN=30",
         "STATUSMSG=@+",
         "CHANTYPES=#",
-        "LINELEN=1024",
     )
-    assert features == Features("Example", "ascii", "#", "@+", 30, 1024)
+    assert features == Features("Example", "ascii", "#", "@+", 30)
 
 
 def test_several_005_add_up_and_the_later_wins() -> None:
@@ -82,9 +81,6 @@ def test_the_mode_of_bots(token: str, letter: str) -> None:
         "NICKLEN=0",
         "NICKLEN=" + "9" * 400,
         "NICKLEN=٣٠",
-        "LINELEN=10",
-        "LINELEN=511",
-        "LINELEN=99999999",
         "CHANTYPES=abc",
         "STATUSMSG=b",
         "NETWORK=",
@@ -112,6 +108,5 @@ def test_texts_are_bounded() -> None:
 @given(st.lists(st.text() | st.from_regex(r"-?[A-Z]{1,11}(=.*)?", fullmatch=True)))
 def test_any_tokens_leave_features_in_their_ranges(tokens: list[str]) -> None:
     features = after(*tokens)
-    assert 512 <= features.linelen <= 65536
     assert features.nicklen is None or 1 <= features.nicklen <= 1000
     assert features.network is None or features.network.isprintable()

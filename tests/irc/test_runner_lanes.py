@@ -254,7 +254,7 @@ def test_goodbyes_to_many_keep_the_pace_but_for_the_first(lanes: Gate) -> None:
         scene = Scene(server.address)
         alice = join(scene, "alice", lanes, pace=Pace(100, 10.0))
         scene.until(lambda: sum(isinstance(note.event, SessionOpened) for note in alice.notes) == crowd)
-        while alice.runner.connection._queue._bucket.take(alice._clock()):
+        while alice.runner.connection._protocol.queue._bucket.take(alice._clock()):
             pass  # somebody has just been talking much
         alice.runner.close("done", patience=5.0)
     assert [nick for _, nick in lines] == [f"p{number}" for number in reversed(range(crowd))]
