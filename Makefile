@@ -33,10 +33,13 @@ coverage: setup ## Check that every branch of the protocol is taken by its own t
 
 fuzz: $(TEST_STAMP) ## Search for inputs that break an invariant, guided by coverage (ARGS=-max_total_time=600)
 	@$(INSTALL) --editable '.[test,fuzz]'
-	@$(VENV)/bin/python -m tests.fuzz.coverage_guided build/fuzz $(or $(ARGS),-max_total_time=300)
+	@$(VENV)/bin/python tests/fuzz/coverage_guided.py build/fuzz $(or $(ARGS),-max_total_time=300)
 
 soak: setup ## Let people talk with the bot on two real servers for a quarter of an hour
-	@SOAK_SECONDS=900 $(VENV)/bin/pytest -q -s -o faulthandler_timeout=0 tests/bot/test_soak.py
+	@SOAK_SECONDS=900 $(VENV)/bin/pytest -q -s -o faulthandler_timeout=0 tests/bot/load/test_soak.py
+
+docs: $(TEST_STAMP) ## Write docs/commands.md anew from the tables of commands
+	@$(VENV)/bin/python tests/packaging/commands_page.py
 
 lint: $(TEST_STAMP) ## Check style and types
 	@$(VENV)/bin/ruff check --quiet .
@@ -80,4 +83,4 @@ $(TEST_STAMP): $(VENV)/made pyproject.toml
 	@rm -f $(VENV)/installed-*
 	@touch $(RUN_STAMP) $@
 
-.PHONY: help demo test coverage fuzz bench soak lint format setup clean packages oracle
+.PHONY: help demo test coverage fuzz bench soak docs lint format setup clean packages oracle

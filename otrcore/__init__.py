@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .account import Account as Account
     from .conversation import Conversation as Conversation
     from .conversation import Offer as Offer
-    from .errors import ConnectionFailed as ConnectionFailed
     from .errors import OtrcoreError as OtrcoreError
     from .errors import Reason as Reason
     from .errors import StoreError as StoreError
@@ -58,10 +57,10 @@ if TYPE_CHECKING:
     from .model import Trust as Trust
     from .policy import Policy as Policy
     from .policy import Tagging as Tagging
+    from .store.store import Store as Store
 
 _EXPORTS = {
     "Account": "account",
-    "ConnectionFailed": "errors",
     "Conversation": "conversation",
     "Downgraded": "events",
     "Event": "events",
@@ -99,6 +98,7 @@ _EXPORTS = {
     "SmpFailed": "events",
     "SmpProgress": "events",
     "SmpSucceeded": "events",
+    "Store": "store.store",
     "StoreError": "errors",
     "StoreUnavailable": "errors",
     "Tagging": "policy",

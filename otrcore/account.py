@@ -49,6 +49,10 @@ class Account:
         clock: Callable[[], float] = time.monotonic,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
+        """UsageError for a policy with versions that cannot be spoken, or a tag below 0x100 or over 32 bits.
+
+        Without `instance_tag` a random one is drawn.  Without `name` version 4 authenticates no names.
+        """
         require_spoken(policy)
         if instance_tag is not None and not SMALLEST_INSTANCE_TAG <= instance_tag < 1 << 32:
             raise UsageError(f"{instance_tag:#x} is no instance tag: it takes 0x100 to 0xffffffff.")
@@ -97,9 +101,11 @@ class Account:
         return iter(tuple(self._conversations.values()))
 
     def __contains__(self, peer: str) -> bool:
+        """Whether there is a conversation under this name, compared as it is."""
         return peer in self._conversations
 
     def __len__(self) -> int:
+        """Return how many conversations there are."""
         return len(self._conversations)
 
     def forget(self, peer: str) -> None:

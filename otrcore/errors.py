@@ -51,6 +51,7 @@ class PeerError(OtrcoreError):
     """A message from the network is refused; nothing has changed because of it."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
+        """`detail` is for whoever debugs: it names what is wrong, and quotes neither keys nor texts."""
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
 
@@ -59,4 +60,5 @@ class MalformedMessage(PeerError):
     """The bytes do not follow the message format."""
 
     def __init__(self, detail: str) -> None:
+        """`detail` says what is wrong with the bytes; the reason is always MALFORMED."""
         super().__init__(Reason.MALFORMED, detail)

@@ -36,6 +36,7 @@ class Identity:
     """Of the keys for version 4."""
 
     def __post_init__(self) -> None:
+        """Work both fingerprints out, once: every key exchange asks for one."""
         object.__setattr__(self, "fingerprint", fingerprint(self.dsa.public))
         of_4 = fingerprint_4(self.ed448.public.encoded, self.forging_key.encoded)
         object.__setattr__(self, "fingerprint_4", of_4)

@@ -85,6 +85,7 @@ class Instances:
     __slots__ = ("_broadcasts", "_chosen", "_postponed", "_quiet_until", "_relation", "_sessions")
 
     def __init__(self, relation: Relation) -> None:
+        """Begin without any instance of the peer, and without a start."""
         self._relation = relation
         self._sessions: dict[int, Session] = {}
         self._broadcasts: dict[int, Broadcast] = {}

@@ -43,6 +43,7 @@ class Outbox:
     __slots__ = ("_held", "_last", "_lost", "_queue")
 
     def __init__(self) -> None:
+        """Begin empty: what waits is not kept over restarts."""
         self._queue: list[str] = []
         self._held: tuple[str, ...] = ()
         self._last: SentText | None = None

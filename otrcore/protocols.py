@@ -86,7 +86,8 @@ class Channel(Protocol):
     """The keys of one encrypted conversation."""
 
     @property
-    def info(self) -> SessionInfo: ...
+    def info(self) -> SessionInfo:
+        """What the user may compare."""
 
     def encrypt(self, text: bytes, tlvs: Sequence[Tlv] = (), *, ignore_unreadable: bool = False) -> bytes:
         """Return the next data message."""
@@ -125,13 +126,16 @@ class Party(Protocol):
     """Who carries out a key exchange with one peer, on our side."""
 
     @property
-    def identity(self) -> Identity: ...
+    def identity(self) -> Identity:
+        """The long-term keys that we sign with."""
 
     @property
-    def own_tag(self) -> int: ...
+    def own_tag(self) -> int:
+        """Our instance tag, 0x100 or more (v3, "Instance Tags")."""
 
     @property
-    def random(self) -> Random: ...
+    def random(self) -> Random:
+        """Where fresh secrets come from."""
 
     @property
     def names(self) -> tuple[str, str]:

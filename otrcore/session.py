@@ -90,6 +90,7 @@ class Session:
     )
 
     def __init__(self, relation: Relation, now: float) -> None:
+        """Begin in MSGSTATE_PLAINTEXT, as if the instance were heard `now`, by the account's clock."""
         self._relation = relation
         self._state: Plaintext | Encrypted | Finished = Plaintext()
         self.exchanges: dict[int, KeyExchange] = {}

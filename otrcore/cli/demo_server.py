@@ -74,6 +74,7 @@ class DemoClient(irc.server.IRCClient):  # type: ignore[misc]  # the library has
     user: str | None
 
     def setup(self) -> None:
+        """Make what `handle` waits for: the connection, and a pipe by which other threads wake it."""
         self.request.setblocking(False)
         self._woken, wake = socket.socketpair()
         self._wake = wake
@@ -85,6 +86,7 @@ class DemoClient(irc.server.IRCClient):  # type: ignore[misc]  # the library has
         self._registered = False
 
     def handle(self) -> None:
+        """Serve until the client goes, is too slow or says too much; then send what is left."""
         with contextlib.suppress(self.Disconnect, OSError):
             while True:
                 self._handle_one()
@@ -165,9 +167,11 @@ class DemoClient(irc.server.IRCClient):  # type: ignore[misc]  # the library has
         return None
 
     def handle_ping(self, params: str) -> str:
+        """Return the PONG, with the words of the PING, as clients look for theirs."""
         return f":{self.server.servername} PONG {self.server.servername} :{params.removeprefix(':')}"
 
     def handle_nick(self, params: str) -> str | None:
+        """Give the client a nick, or refuse it with 431, 432 or 433; everybody in its channels is told."""
         nick = params.removeprefix(":").partition(" ")[0]
         if not nick:
             raise irc.server.IRCError("431", ":No nickname given")
@@ -190,6 +194,7 @@ class DemoClient(irc.server.IRCClient):  # type: ignore[misc]  # the library has
         return message
 
     def handle_user(self, params: str) -> None:
+        """Take the user's name, in the characters that a mask may have; 462 for a second one."""
         if self._registered:
             raise irc.server.IRCError("462", ":You may not reregister")
         super().handle_user(params)
@@ -212,6 +217,7 @@ class DemoClient(irc.server.IRCClient):  # type: ignore[misc]  # the library has
             self.send_queue.append(self._numeric(code, text))
 
     def handle_part(self, params: str) -> None:
+        """Leave channels; 442 for one that the client is not in."""
         names = params.partition(" ")[0]
         for name in names.split(","):
             if name not in self.channels:
@@ -234,6 +240,7 @@ class DemoClient(irc.server.IRCClient):  # type: ignore[misc]  # the library has
         client.send_queue.append(f":{self.client_ident()} {cmd} {client.nick} :{text}")
 
     def handle_quit(self, params: str) -> None:
+        """Take the client out of everything, then tell it, and close."""
         super().handle_quit(params)
         # Before the client hears that it is over: whoever writes to it from then on gets a 401.
         self._leave()
@@ -241,6 +248,7 @@ class DemoClient(irc.server.IRCClient):  # type: ignore[misc]  # the library has
         raise self.Disconnect
 
     def finish(self) -> None:
+        """Take a client out that has gone without a QUIT, and give its sockets back."""
         with self.server.lock:
             self._leave()
         self._woken.close()
@@ -269,6 +277,7 @@ class DemoServer(irc.server.IRCServer):  # type: ignore[misc]  # the library has
 
     @property
     def port(self) -> int:
+        """The port that was asked for, or that the system has chosen."""
         return int(self.server_address[1])
 
     def show(self, direction: str, nick: str | None, line: bytes) -> None:

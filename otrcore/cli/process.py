@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OtrcoreError
-from .output import warn
+from .output import say, warn
 
 DATA_DIR = "otrcore.data_dir"
 NETWORK = "otrcore.network"
@@ -58,9 +58,8 @@ def server_argument(text: str) -> str:
 
 def nick_argument(text: str | None) -> str | None:
     """Check a nick that is to be a person's."""
-    from ..irc.connection import is_name
     from ..irc.isupport import Features
-    from ..irc.names import Target, classify
+    from ..irc.names import Target, classify, is_name
 
     def check() -> None:
         recipients = classify(text or "", "", Features()).recipients
@@ -91,7 +90,20 @@ def new_app(about: str, *, completion: bool = False) -> typer.Typer:
     return app
 
 
-def _common_options(data_dir: DataDir = None) -> None:
+def _show_version(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"{context.find_root().info_name} {version('otrcore')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+]
+
+
+def _common_options(data_dir: DataDir = None, version: Version = False) -> None:
     """Take what holds for every subcommand."""
 
 

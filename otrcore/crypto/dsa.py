@@ -34,6 +34,7 @@ class DsaPrivateKey:
     __slots__ = ("_key", "public")
 
     def __init__(self, key: dsa.DSAPrivateKey) -> None:
+        """ValueError if q has other than 160 bits, as signatures have 20 bytes for each half."""
         numbers = key.public_key().public_numbers()
         group = numbers.parameter_numbers
         if group.q.bit_length() != _Q_BITS:
@@ -42,9 +43,11 @@ class DsaPrivateKey:
         self.public = DsaPublicKey(group.p, group.q, group.g, numbers.y)
 
     def __repr__(self) -> str:
+        """Tell the kind of key and none of its numbers."""
         return "<DSA private key>"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """TypeError: a key leaves the process by `to_der` only."""
         raise TypeError("private keys are not pickled")
 
     @classmethod

@@ -100,18 +100,23 @@ class Point:
         return Point(_multiply(self._element, _public(scalar)))
 
     def __add__(self, other: Point) -> Point:
+        """Return the sum; it may be the identity, which `is_identity` tells."""
         return Point(self._element + other._element)
 
     def __sub__(self, other: Point) -> Point:
+        """Return the difference; of equal points it is the identity."""
         return Point(self._element + -other._element)
 
     def __eq__(self, other: object) -> bool:
+        """Compare the encodings, in constant time."""
         return isinstance(other, Point) and same(self.encoded, other.encoded)
 
     def __hash__(self) -> int:
+        """Hash the encoding: for points that everybody may know."""
         return hash(self.encoded)
 
     def __repr__(self) -> str:
+        """Show the encoding in hex."""
         return f"<point {self.encoded.hex()}>"
 
 
@@ -206,9 +211,11 @@ class SigningKey:
         self.pair = KeyPair(secret_scalar(seed), public)
 
     def __repr__(self) -> str:
+        """Tell the kind of key and nothing of the seed."""
         return "<Ed448 private key>"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """TypeError: a key leaves the process by `to_bytes` only."""
         raise TypeError("private keys are not pickled")
 
     @classmethod

@@ -48,6 +48,7 @@ class Verification(Generic[E]):
         records: Records,
         compared: Callable[[bool, bytes], int],
     ) -> None:
+        """Begin idle, in SMPSTATE_EXPECT1; `random` is asked for the exponents of each run."""
         self._group = group
         self._random = random
         self._records = records

@@ -88,6 +88,7 @@ class Contacts:
     """Reads contacts, and takes in what changes about them."""
 
     def __init__(self, database: Database) -> None:
+        """The database is the store's, which opens and closes it."""
         self._database = database
 
     def all(self, network: str | None = None) -> tuple[Contact, ...]:

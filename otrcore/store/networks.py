@@ -58,6 +58,7 @@ class Networks:
     """Names of networks, by what servers claim and where they are."""
 
     def __init__(self, database: Database) -> None:
+        """The database is the store's, which opens and closes it."""
         self._database = database
 
     def place(self, claim: str, host: str) -> Placement:

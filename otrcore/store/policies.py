@@ -48,6 +48,7 @@ class Policies:
     """What holds on a network for everybody without a policy of their own."""
 
     def __init__(self, database: Database) -> None:
+        """The database is the store's, which opens and closes it."""
         self._database = database
 
     def get(self, network: str) -> Policy | None:

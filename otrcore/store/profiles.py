@@ -13,6 +13,7 @@ class Profiles:
     """One for each instance tag on a network; those of a former identity go with it."""
 
     def __init__(self, database: Database) -> None:
+        """The database is the store's, which opens and closes it."""
         self._database = database
 
     def load(self, network: str, tag: int) -> bytes | None:

@@ -22,6 +22,7 @@ class Settings:
     """Values by the kind of chat client ("hexchat") and by name."""
 
     def __init__(self, database: Database) -> None:
+        """The database is the store's, which opens and closes it."""
         self._database = database
 
     def all(self, client: str) -> dict[str, str]:

@@ -62,9 +62,11 @@ class Store:
         return self._database.version()
 
     def __enter__(self) -> Store:
+        """Return the store, which is closed at the end of the block."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close it, whatever has happened; exceptions go on."""
         self.close()

@@ -23,6 +23,7 @@ class InstanceTags:
     """Holds this process's instance tags until it ends or `close` is called."""
 
     def __init__(self, database: Database) -> None:
+        """Hold none yet; the lock files lie in the folder of the database."""
         self._database = database
         self._tags: dict[str, int] = {}
         self._locks: list[int] = []

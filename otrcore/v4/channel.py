@@ -31,7 +31,7 @@ class DataChannel:
     __slots__ = ("_info", "_own_tag", "_ratchet")
 
     def __init__(self, ratchet: Ratchet, info: SessionInfo, own_tag: int) -> None:
-        """`ratchet` has the keys of a key exchange that was verified; `own_tag` is ours, the peer's is in `info`."""
+        """`ratchet` has the keys of a verified key exchange; the peer's instance tag is in `info`."""
         self._ratchet = ratchet
         self._info = info
         self._own_tag = own_tag

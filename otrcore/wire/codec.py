@@ -30,6 +30,7 @@ class Reader:
     __slots__ = ("_at", "_data")
 
     def __init__(self, data: bytes, at: int = 0) -> None:
+        """Read `data` from the byte `at` on; nothing is copied."""
         self._data = data
         self._at = at
 

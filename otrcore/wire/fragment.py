@@ -124,6 +124,7 @@ class Reassembler:
     __slots__ = ("_partials",)
 
     def __init__(self) -> None:
+        """Begin with no partial message."""
         self._partials: dict[_Key, Partial | ScatteredPartial] = {}
         """The one that got a piece last at the end."""
 
@@ -192,6 +193,7 @@ class Partial:
     __slots__ = ("_size", "count", "index", "pieces", "touched")
 
     def __init__(self, count: int) -> None:
+        """Await piece 1 of `count`."""
         self.count = count
         self.index = 0
         self.pieces: list[str] = []
@@ -225,6 +227,7 @@ class ScatteredPartial:
     __slots__ = ("_last", "_size", "count", "expires", "pieces")
 
     def __init__(self, count: int, now: float) -> None:
+        """Await any of `count` pieces; from `now` on, seconds, its whole lifetime is counted."""
         self.count = count
         self.pieces: dict[int, str] = {}
         self.expires = now

@@ -112,7 +112,7 @@ def _clash(what: str, path: Path, away: Path, *, beside_ours: bool, room: str | 
         sudo = "" if os.access(path.parent, os.W_OK) else "sudo "
         mend = f"Run  {sudo}mv -n {quoted(path)} {quoted(away)}  to make room for otrcore's."
     if beside_ours:
-        return problem(f"{what}, beside that of otrcore: both answer, and neither works", mend)
+        return problem(f"{what}, beside that of otrcore: only one of the two can work", mend)
     return note(f"{what}: beside it no other OTR works there", mend)
 
 

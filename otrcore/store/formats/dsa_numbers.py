@@ -23,6 +23,7 @@ class Numbers(NamedTuple):
     x: int
 
     def __repr__(self) -> str:
+        """Tell what this is and none of the numbers: x is secret."""
         return "<numbers of a DSA private key>"
 
 

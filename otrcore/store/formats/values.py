@@ -23,6 +23,7 @@ class FormatError(StoreError):
     """A file that is not what its name says; `line` counts from 1, and is 0 where there are no lines."""
 
     def __init__(self, line: int, what: str, mend: str, file: str = "") -> None:
+        """The text names file, line, `what` is wrong and how to `mend` it, as one sentence."""
         self.line = line
         self.what = what
         self.mend = mend
