@@ -51,7 +51,7 @@ ATTACKS = (
         _in(
             "core",
             "offers",
-            "a_downgrade_is_told_at_the_query_and_at_the_opening",
+            "a_downgrade_is_told_at_the_query_and_not_again_at_the_opening",
             "a_downgrade_behind_our_own_query_is_told_at_the_opening",
             "who_allows_only_the_newest_version_is_not_led_to_another",
             "a_query_of_a_lower_version_is_refused_while_encrypted",

@@ -6,40 +6,57 @@ Most changes keep the header valid, as everything else is refused before it gets
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
-from otrcore.crypto.modp import PRIME
+from otrcore.v4.ratchet import Ratchet
 from otrcore.wire import codec
 from otrcore.wire import text as wire_text
 from otrcore.wire.fragment import MAX_PIECES, MAX_TOTAL, cut
-from otrcore.wire.header import Header, MessageType, parse_header
-from otrcore.wire.messages3 import DataMessage
+from otrcore.wire.header import STARTS, Header, MessageType, parse_header
 from otrcore.wire.text import ENCODED_MARK, TAG_BASE, TAG_GROUPS
-from otrcore.wire.tlv import EXTRA_KEY, Tlv, join
-from tests.fuzz.forge import DataForger, SignatureForger, Signed, header_of
-from tests.fuzz.states import ANOTHER_TAG, BEGUN, Scene
+from otrcore.wire.tlv import Tlv, join
+from tests.fuzz.changes import LONG, NUMBERS, Changes
+from tests.fuzz.forge import DataForger, Forger, SignatureForger, SigningForger
+from tests.fuzz.forge4 import DakeForger, RatchetForger
+from tests.fuzz.formats import (
+    EXTRA_KEYS,
+    HEADER_BYTES,
+    MESSAGE_TYPES,
+    TYPES,
+    VERSIONS,
+    asked,
+    fields_of,
+    fields_of_record,
+    header_of,
+    message_of,
+    raw_of,
+)
+from tests.fuzz.states import ANOTHER_TAG, BEGUN, DakeKeys, Scene, SendingKeys, SigningKeys
 from tests.pair import TAGS
-from tests.robustness.scenes import PEER, SUBJECT, message_of, raw_of
-from tests.wire.hand_typed import FIXED_BYTES, HEADER_BYTES, LAYOUTS
+from tests.robustness.scenes import PEER, SUBJECT
 
-LENGTHS = (0, 1, 2**31, 2**32 - 1)
-ORDER = (PRIME - 1) // 2
-ELEMENTS = (0, 1, 2, PRIME - 2, PRIME - 1, PRIME, PRIME + 1, 2 * PRIME, ORDER, 2**1536, 2**4096)
-KEYIDS = (0, 1, 2, 3, 2**31, 2**32 - 1)
-COUNTERS = (0, 1, 2**63, 2**64 - 1)
-MESSAGE_TYPES = (0x02, 0x03, 0x0A, 0x11, 0x12)
+MANY_EXTRA_KEYS = {version: bytes((0, kind, 0, 4, 0, 0, 0, 1)) * 40 for version, kind in EXTRA_KEYS.items()}
 TLV_TYPES = (*range(10), 0x100, 0xFFFF)
-MANY_EXTRA_KEYS = bytes((0, EXTRA_KEY, 0, 4, 0, 0, 0, 1)) * 40
-LONG = 3000
-"""Bytes of the longest content that is put into a field."""
-
 MARKS = (
-    *("?OTR", "?OTR:", "?OTR,", "?OTR|", "?OTR?", "?OTRv", "?OTRv3?", "?OTRv2?", "?OTRv23?", "?OTR?v3?"),
+    *(
+        "?OTR",
+        "?OTR:",
+        "?OTR,",
+        "?OTR|",
+        "?OTR?",
+        "?OTRv",
+        "?OTRv3?",
+        "?OTRv2?",
+        "?OTRv23?",
+        "?OTR?v3?",
+        "?OTRv34?",
+    ),
     *(
         "?OTR Error:",
         "?OTR Error: ?OTRv3?",
+        "?OTR Error: ERROR_2: x",
         "?OTRv4?",
         "?OTR?v?",
         "?OTRv24x3?",
@@ -47,7 +64,13 @@ MARKS = (
         "?OTR:.",
         "?otrv3?",
     ),
-    *(TAG_BASE, TAG_BASE + TAG_GROUPS[2], TAG_BASE + TAG_GROUPS[3], *TAG_GROUPS.values()),
+    *(
+        TAG_BASE,
+        TAG_BASE + TAG_GROUPS[2],
+        TAG_BASE + TAG_GROUPS[3],
+        TAG_BASE + TAG_GROUPS[4],
+        *TAG_GROUPS.values(),
+    ),
     *(
         ",00001,00002,",
         ",65535,65535,",
@@ -56,7 +79,9 @@ MARKS = (
         "AAMD",
         "AAID",
         "AAMC",
+        "AAQD",
         f"|{TAGS[PEER]:x}|{TAGS[SUBJECT]:x},",
+        f"?OTR|1|{TAGS[PEER]:x}|{TAGS[SUBJECT]:x},",
     ),
     *("\0", "\r\n", "\x1b[31m", "%n%s", "ä", "\u202e", "\ud800", "💬", "hello"),
 )
@@ -88,12 +113,12 @@ def has_valid_header(line: str, versions: frozenset[int], tags: frozenset[int]) 
     version = int.from_bytes(raw[:2], "big")
     if version not in versions or len(raw) < HEADER_BYTES[version]:
         return False
-    if raw[2] not in MESSAGE_TYPES:
+    if raw[2] not in TYPES[version]:
         return False
     sender, receiver = raw[3:7], raw[7:11]
     return version == 2 or (
         int.from_bytes(sender, "big") in tags
-        and int.from_bytes(receiver, "big") in ({TAGS[SUBJECT], 0} if raw[2] == 0x02 else {TAGS[SUBJECT]})
+        and int.from_bytes(receiver, "big") in ({TAGS[SUBJECT], 0} if raw[2] in STARTS else {TAGS[SUBJECT]})
     )
 
 
@@ -104,8 +129,9 @@ class Mutator:
         self._scene = scene
         self._random = random
         self._version = scene.state.version
-        self._data = DataForger(self._version, scene.sending) if scene.sending else None
-        self._signature = SignatureForger(scene.signing) if scene.signing else None
+        self._changes = Changes(self._version, random)
+        self._data = forger_of(scene)
+        self._signature = signing_forger_of(scene)
         self._due = [line for line in scene.due if line.startswith(ENCODED_MARK)] or scene.peers
         self._levels: list[Callable[[], Attempt]] = []
         for count, level in (
@@ -121,12 +147,16 @@ class Mutator:
             (2, self._cut_apart),
             (2, self._fragments),
             (1, self._wait),
-            (24 if self._data else 0, self._plaintext),
+            (24 if self._data else 0, self.plaintext),
             (8 if self._data else 0, self._data_fields),
             (12 if self._signature else 0, self._signed),
             (3 if BEGUN in scene.state.beside else 0, self._rest),
         ):
             self._levels += [level] * count
+
+    def of_every_level(self) -> Iterator[Attempt]:
+        """Return one of each kind."""
+        return (level() for level in dict.fromkeys(self._levels))
 
     def attempt(self) -> Attempt:
         """Return the next one."""
@@ -140,58 +170,6 @@ class Mutator:
         if roll < 0.5:
             return self._random.choice(self._due)
         return self._random.choice(self._scene.peers if roll < 0.85 else self._scene.others)
-
-    def damaged(self, content: bytes, others: Sequence[bytes] = ()) -> bytes:
-        """Return a byte string with one to three random changes."""
-        random = self._random
-        changed = bytearray(content)
-        for _ in range(random.choice((1, 1, 1, 2, 3))):
-            at = random.randrange(len(changed) + 1)
-            span = random.choice((1, 1, 2, 4, 8, 20, 40, 200))
-            match random.randrange(8):
-                case 0 | 1 if at < len(changed):
-                    changed[at] ^= 1 << random.randrange(8)
-                case 2:
-                    del changed[at:]
-                case 3:
-                    del changed[at : at + span]
-                case 4:
-                    changed[at:at] = random.randbytes(span)
-                case 5:
-                    changed[at:at] = changed[at : at + span]
-                case 6:
-                    changed[at : at + 4] = codec.integer(random.choice(LENGTHS))
-                case 7 if others:
-                    other = random.choice(others)
-                    changed[at:] = other[min(at, len(other)) :]
-                case _:
-                    changed[at : at + span] = bytes((random.choice((0, 0xFF)),)) * span
-        return bytes(changed)
-
-    def _blob(self) -> bytes:
-        """A content of any length, mostly a short one."""
-        random = self._random
-        return random.randbytes(random.choice((0, 1, 15, 16, 17, 20, 31, 32, 33, 40, 192, 196, LONG)))
-
-    def _number(self, genuine: bytes) -> bytes:
-        """An MPI with its length, in place of one that holds `genuine`: of an edge, or badly written."""
-        random = self._random
-        match random.randrange(8):
-            case 0:
-                return codec.data(b"\0" * random.choice((1, 2, 64)) + genuine)
-            case 1:
-                return codec.data(self._blob())
-            case 2:
-                return codec.integer(self._wrong_length(len(genuine))) + genuine
-            case 3:
-                return codec.mpi(random.randrange(2, PRIME - 1))
-            case 4:
-                return codec.data(genuine + random.randbytes(1))
-            case _:
-                return codec.mpi(random.choice(ELEMENTS))
-
-    def _wrong_length(self, right: int) -> int:
-        return self._random.choice((*LENGTHS, right + 1, max(right - 1, 0), right + 4, 0xFFFF, 0x10000))
 
     # --- levels, from the outside to the inside ---
 
@@ -264,7 +242,7 @@ class Mutator:
         at = random.randrange(len(lines))
         match random.randrange(8):
             case 0:
-                lines[at] = self.damaged(lines[at].encode()).decode("latin-1")
+                lines[at] = self._changes.damaged(lines[at].encode()).decode("latin-1")
             case 1:
                 lines.insert(at, random.choice(("hello", self._digits(), line, *MARKS)))
             case 2:
@@ -289,7 +267,7 @@ class Mutator:
         rest = self._scene.due[0]
         match random.randrange(6):
             case 0:
-                lines = [self.damaged(rest.encode()).decode("latin-1")]
+                lines = [self._changes.damaged(rest.encode()).decode("latin-1")]
             case 1:
                 lines = [self._digits()]
             case 2:
@@ -308,15 +286,14 @@ class Mutator:
         line = self._real()
         header = parse_header(raw_of(line))
         if random.random() < 0.2:
-            header = replace(
-                header, version=5 - header.version, sender_tag=TAGS[PEER], receiver_tag=TAGS[SUBJECT]
-            )
+            header = Header(random.choice(VERSIONS), header.type, TAGS[PEER], TAGS[SUBJECT])
+        identifier = random.choice((0, 1, 2**32 - 1))
         if random.random() < 0.3:
             line = random.choice((f"?OTR,1,1,{line},", random.choice(MARKS) or "x", "plain text", line[::-1]))
-        pieces = list(cut(line, max(60, len(line) // random.randrange(1, 5) + 40), header))
+        pieces = list(cut(line, max(60, len(line) // random.randrange(1, 5) + 50), header, identifier))
         if len(pieces) == 1:
             pieces = [f"?OTR,1,1,{line},"]
-        match random.randrange(10):
+        match random.randrange(11):
             case 0:
                 random.shuffle(pieces)
             case 1:
@@ -329,8 +306,10 @@ class Mutator:
                 )
             case 4:
                 numbers = (0, 1, 2, 3, 65534, 65535, 65536, 65537, 99999, 1 << 64)
+                tags = f"{TAGS[PEER]:x}|{TAGS[SUBJECT]:x}"
+                head = random.choice(("?OTR", f"?OTR|{tags}", f"?OTR|{identifier:x}|{tags}"))
                 pieces = [
-                    f"?OTR,{random.choice(numbers)},{random.choice(numbers)},{piece}," for piece in pieces
+                    f"{head},{random.choice(numbers)},{random.choice(numbers)},{piece}," for piece in pieces
                 ]
             case 5:
                 at = random.randrange(len(pieces))
@@ -338,9 +317,15 @@ class Mutator:
                 pieces[at] = pieces[at].replace(f"{random.choice(tuple(TAGS.values())):08x}", f"{tag:x}")
             case 6:
                 at = random.randrange(len(pieces))
-                pieces[at] = self.damaged(pieces[at].encode(errors="surrogatepass")).decode("latin-1")
+                pieces[at] = self._changes.damaged(pieces[at].encode(errors="surrogatepass")).decode(
+                    "latin-1"
+                )
             case 7:
                 pieces = [f"?OTR,{at},{MAX_PIECES},{piece}" for at, piece in enumerate(pieces, 1)]
+            case 8:
+                # Pieces of many messages at once, none of which gets its last.
+                head = f"{TAGS[PEER]:x}|{TAGS[SUBJECT]:x},{random.randrange(1, 9)},9"
+                pieces = [f"?OTR|{number:x}|{head},{line[:300]}," for number in random.sample(range(40), 20)]
             case _:
                 pass
         return Attempt(tuple(pieces), "fragments")
@@ -370,7 +355,7 @@ class Mutator:
             header = replace(genuine, sender_tag=random.choice((ANOTHER_TAG, ANOTHER_TAG, *tags)))
         else:
             version, kind = (
-                random.choice((0, 1, 2, 2, 3, 3, 4, 0xFFFF)),
+                random.choice((0, 1, 2, 2, 3, 3, 4, 4, 5, 0xFFFF)),
                 random.choice((*MESSAGE_TYPES, 0, 0xFF)),
             )
             header = Header(version, kind, random.choice(tags), random.choice(tags))
@@ -393,7 +378,7 @@ class Mutator:
                 return Attempt((wire_text.encode(header.serialise() + commit),), "long")
             case 3:
                 message = wire_text.encode(raw + bytes(size * 3 // 4))
-                return Attempt(cut(message, random.choice((8_000, 30_000)), parse_header(raw)), "long")
+                return Attempt(cut(message, random.choice((8_000, 30_000)), parse_header(raw), 1), "long")
             case _:
                 pieces = (f"?OTR,{at},{MAX_PIECES},{'x' * (size // 3)}," for at in range(1, 6))
                 return Attempt(tuple(pieces), "long")
@@ -402,81 +387,26 @@ class Mutator:
         raw = raw_of(self._real())
         length = parse_header(raw).length
         contents = [raw_of(line)[length:] for line in self._random.sample(self._scene.peers, 1)]
-        return Attempt((wire_text.encode(raw[:length] + self.damaged(raw[length:], contents)),), "bytes")
-
-    def _fields(self) -> Attempt:
-        line = self._real()
         return Attempt(
-            (wire_text.encode(self._with_other_fields(raw_of(line), message_of(line).type)),), "fields"
+            (wire_text.encode(raw[:length] + self._changes.damaged(raw[length:], contents)),), "bytes"
         )
 
-    def _with_other_fields(self, raw: bytes, message_type: int) -> bytes:
-        """Change one or two fields of a message whose format is known, or their order or number."""
-        random = self._random
-        header, fields = _fields_of(raw, message_type)
-        for _ in range(random.choice((1, 1, 2))):
-            at = random.randrange(len(fields))
-            fields[at] = (fields[at][0], self._field(*fields[at]))
-        match random.randrange(12):
-            case 0:
-                fields.append(("", random.randbytes(random.choice((1, 4, 20)))))
-            case 1:
-                del fields[random.randrange(len(fields))]
-            case 2:
-                fields.insert(random.randrange(len(fields)), random.choice(fields))
-            case 3:
-                random.shuffle(fields)
-            case _:
-                pass
-        return header + b"".join(written for _, written in fields)
-
-    def _field(self, kind: str, written: bytes) -> bytes:
-        """Return another form of one field, which may have been changed already."""
-        random = self._random
-        match kind:
-            case "mpi":
-                return self._number(written[4:])
-            case "data":
-                content = written[4:]
-                match random.randrange(4):
-                    case 0:
-                        return codec.data(self._blob())
-                    case 1:
-                        return codec.data(self.damaged(content))
-                    case 2:
-                        return codec.data(content[: random.randrange(len(content) + 1)])
-                    case _:
-                        return codec.integer(self._wrong_length(len(content))) + content
-            case "int":
-                return codec.integer(random.choice(KEYIDS))
-            case "ctr":
-                return random.choice(COUNTERS).to_bytes(8, "big")
-            case _:
-                return random.choice((bytes(len(written)), b"\xff" * len(written), self.damaged(written)))
+    def _fields(self) -> Attempt:
+        """One or two fields of a message whose format is known, or their order or number."""
+        header, fields = fields_of(raw_of(self._real()))
+        return Attempt((wire_text.encode(header + self._changes.fields(fields)),), "fields")
 
     # --- behind the MAC ---
 
     def _data_fields(self) -> Attempt:
         """A data message whose MAC is right and whose fields are not."""
         assert self._data
-        random = self._random
-        fields = {
-            "flags": random.choice((1, 2, 0xFF)),
-            "sender_keyid": random.choice(KEYIDS),
-            "recipient_keyid": random.choice(KEYIDS),
-            "next_dh": random.choice((*ELEMENTS, random.randrange(2, PRIME - 1))),
-            "counter": random.choice((*COUNTERS[:-1], self._data.counter)),
-        }
-        names = random.sample(sorted(fields), random.choice((1, 1, 1, 2)))
-        line = self._data.line(self._content(), **{name: fields[name] for name in names})
-        if random.random() < 0.3:
-            message = message_of(line)
-            assert isinstance(message, DataMessage)
-            raw = self._with_other_fields(message.authenticated() + bytes(20 + 4), MessageType.DATA)
-            line = self._data.sealed(raw[: -20 - 4], self._blob())
+        line = self._data.hostile(self._content(), self._changes)
+        if self._random.random() < 0.3:
+            line = self._data.resealed(line, self._changes)
         return Attempt((line,), "data fields", forged=True)
 
-    def _plaintext(self) -> Attempt:
+    def plaintext(self) -> Attempt:
         """A data message in which everything is right but what it says."""
         assert self._data
         return Attempt((self._data.line(self._content()),), "plaintext", forged=True)
@@ -487,12 +417,19 @@ class Mutator:
         content = join(random.choice(TEXTS), records)
         match random.randrange(8):
             case 0:
-                return self.damaged(content)
+                return self._changes.damaged(content)
             case 1:
                 return random.randbytes(random.randrange(60))
             case 2:
                 return content + random.choice(
-                    (b"\0", b"\0\1", b"\0\2\xff\xff", b"\0" * 40, b"\0\1\0\0" * 40, MANY_EXTRA_KEYS)
+                    (
+                        b"\0",
+                        b"\0\1",
+                        b"\0\2\xff\xff",
+                        b"\0" * 40,
+                        b"\0\1\0\0" * 40,
+                        MANY_EXTRA_KEYS[self._version],
+                    )
                 )
             case 3:
                 return b"\0" * random.randrange(3) + content
@@ -500,12 +437,13 @@ class Mutator:
                 return content
 
     def _record(self) -> Tlv:
-        """A real record of SMP with other numbers, or any other record."""
-        random = self._random
+        """A real record of SMP with other fields, or any other record."""
+        random, changes = self._random, self._changes
         if random.random() < 0.2:
-            return Tlv(random.choice(TLV_TYPES), self._blob())
+            return Tlv(random.choice(TLV_TYPES), changes.blob())
         if random.random() < 0.1:
-            return Tlv(EXTRA_KEY, self.damaged(codec.integer(random.choice(KEYIDS)) + random.choice(TEXTS)))
+            value = changes.damaged(codec.integer(random.choice(NUMBERS)) + random.choice(TEXTS))
+            return Tlv(EXTRA_KEYS[self._version], value)
         due = self._scene.records[0]
         record = due if random.random() < 0.5 else random.choice(self._scene.records)
         match random.randrange(12):
@@ -514,94 +452,38 @@ class Mutator:
             case 1:
                 return Tlv(random.choice(TLV_TYPES), record.value)
             case 2:
-                return Tlv(record.type, self.damaged(record.value))
+                return Tlv(record.type, changes.damaged(record.value))
             case 3:
-                return Tlv(7, random.choice(QUESTIONS) + random.choice((b"\0", b"", b"\0\0")) + record.value)
+                return asked(
+                    self._version, random.choice(QUESTIONS), random.choice((b"\0", b"", b"\0\0")), record
+                )
             case _:
-                return Tlv(record.type, self._numbers(record.value))
-
-    def _numbers(self, value: bytes) -> bytes:
-        """The numbers of an SMP message, some of them replaced; behind the question if there is one."""
-        random = self._random
-        question, numbers = _numbers_of(value)
-        count = len(numbers)
-        for at in random.sample(range(count), min(count, random.choice((1, 1, 1, 2, count)))):
-            numbers[at] = self._number(numbers[at][4:])
-        match random.randrange(8):
-            case 0:
-                count = random.choice((*LENGTHS, count + 1, max(count - 1, 0)))
-            case 1:
-                numbers = numbers[: random.randrange(len(numbers) + 1)]
-            case 2:
-                random.shuffle(numbers)
-            case _:
-                pass
-        return question + codec.integer(count) + b"".join(numbers)
+                fields = fields_of_record(self._version, record)
+                return Tlv(record.type, changes.fields(fields, (1, 1, 1, 2, len(fields))))
 
     def _signed(self) -> Attempt:
-        """A Reveal Signature or Signature whose MAC is right and whose public key or signature is not."""
+        """A message of the key exchange whose MAC or signatures are right, and what they cover is not."""
         assert self._signature
-        random = self._random
-        signed = self._signature.genuine
-        match random.randrange(8):
-            case 0:
-                return Attempt((self._signature.line(self.damaged(written(signed))),), "signed", forged=True)
-            case 1:
-                signed = replace(signed, type=random.choice((b"\0\1", b"\xff\xff", b"")))
-            case 2:
-                signed = replace(signed, keyid=random.choice(KEYIDS))
-            case 3:
-                signed = replace(signed, behind=self._blob())
-            case 4:
-                parts = [signed.signature[:20], signed.signature[20:]]
-                q = signed.numbers[1][4:]
-                parts[random.randrange(2)] = random.choice(
-                    (bytes(20), q, b"\xff" * 20, bytes(19) + b"\1", b"")
-                )
-                return Attempt(
-                    (self._signature.line(written(replace(signed, signature=b"".join(parts)))),),
-                    "signed",
-                    forged=True,
-                )
-            case _:
-                numbers = list(signed.numbers)
-                for at in random.sample(range(len(numbers)), random.choice((1, 1, 2))):
-                    numbers[at] = self._number(numbers[at][4:])
-                signed = replace(signed, numbers=tuple(numbers))
-        if random.random() < 0.6:
-            signed = replace(signed, signature=self._signature.signature_over(signed))
-        return Attempt((self._signature.line(written(signed)),), "signed", forged=True)
+        return Attempt((self._signature.hostile(self._changes),), "signed", forged=True)
 
 
-def written(signed: Signed) -> bytes:
-    """Return the content of a signature message: what is encrypted in it."""
-    return signed.public() + signed.signature + signed.behind
+def forger_of(scene: Scene) -> Forger | None:
+    """Return what makes data messages of the peer, None if there are no keys."""
+    match scene.sending:
+        case Ratchet():
+            return RatchetForger(scene.sending)
+        case SendingKeys():
+            return DataForger(scene.state.version, scene.sending)
+        case _:
+            return None
 
 
-def _fields_of(raw: bytes, message_type: int) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Return the header, and each field behind it with its kind, a length included."""
-    header = parse_header(raw).length
-    layout = next(kinds for kind, kinds in LAYOUTS.items() if kind.type == message_type)
-    fields = []
-    at = header
-    for kind in layout:
-        size = FIXED_BYTES.get(kind) or 4 + int.from_bytes(raw[at : at + 4], "big")
-        fields.append((kind, raw[at : at + size]))
-        at += size
-    return raw[:header], fields
-
-
-def _numbers_of(value: bytes) -> tuple[bytes, list[bytes]]:
-    """Return what stands before the numbers of an SMP message, and the MPIs with their lengths."""
-    question = b""
-    if value[:1] != b"\0":
-        # A count never begins with anything but a zero byte, a question never with one.
-        text, mark, value = value.partition(b"\0")
-        question = text + mark
-    numbers = []
-    at = 4
-    while at < len(value):
-        size = 4 + int.from_bytes(value[at : at + 4], "big")
-        numbers.append(value[at : at + size])
-        at += size
-    return question, numbers
+def signing_forger_of(scene: Scene) -> SigningForger | None:
+    """Return what makes the message of a key exchange that is due, None if it is no such message."""
+    match scene.signing:
+        case DakeKeys():
+            return DakeForger(scene.signing)
+        case SigningKeys():
+            return SignatureForger(scene.signing)
+        case _:
+            return None

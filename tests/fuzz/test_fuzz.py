@@ -1,4 +1,4 @@
-"""More than two hundred thousand inputs, in every state of versions 2 and 3, by a seeded mutator.
+"""More than two hundred thousand inputs, in every state of all versions, by a seeded mutator.
 
 What each case has counted is in its properties, which a run adds up in its summary.
 """
@@ -25,19 +25,24 @@ from otrcore.events import (
 )
 from otrcore.memory import KnownKey, PeerMemory
 from otrcore.model import MessageState, Protection, SessionInfo, Trust
+from otrcore.wire.header import VERSION_4
+from tests.fuzz.forge4 import MESSAGES
+from tests.fuzz.formats import VERSIONS
 from tests.fuzz.likeness import alike
 from tests.fuzz.mutator import Attempt, Mutator, has_valid_header
+from tests.fuzz.rooms import EVERYWHERE, ROOMS, SETTINGS, enter
 from tests.fuzz.states import (
     ANOTHER_ASKS,
     ANOTHER_STARTS,
     ANOTHER_TALKS,
+    AUTH_I_SENT,
+    AUTH_I_SENT_LATE,
     AWAITING_ANSWER,
     AWAITING_DH_KEY,
     AWAITING_REVEAL_SIGNATURE,
     AWAITING_SIGNATURE,
     BEGUN,
     CANARY,
-    EVERYWHERE,
     EXPECT_1,
     EXPECT_2,
     EXPECT_3,
@@ -47,44 +52,56 @@ from tests.fuzz.states import (
     NONE,
     QUERY,
     QUEUED,
-    ROOMS,
     SERVED,
-    SETTINGS,
+    WAITING_AUTH_I,
+    WAITING_AUTH_R,
     YIELDED,
     YIELDED_AND_ANSWERED,
-    enter,
     picture_of,
 )
 from tests.fuzz.watch import MAX_EVENTS, MAX_GROWTH, MAX_SENT, SIZE_EVERY, Broken, Watch
 from tests.pair import identity
-from tests.robustness.scenes import PEER, VERSIONS
+from tests.robustness.scenes import PEER
 
-INPUTS, INPUTS_OF_SMP = 1_380, 600
-"""Lines that one case hands over at least; checking the proofs of SMP takes far longer than all else."""
+INPUTS, INPUTS_OF_SMP, INPUTS_4 = 1_330, 580, 120
+"""Lines that one case hands over at least; checking the proofs of SMP takes far longer than all else, and
+so do the keys of version 4, one by one."""
 
 ALL_INPUTS = 200_000
 
 CASES = [(name, version, seed) for name, version in EVERYWHERE for seed in range(len(SETTINGS))]
 
+EXCHANGES = {
+    2: {NONE, AWAITING_DH_KEY, AWAITING_REVEAL_SIGNATURE, YIELDED, AWAITING_SIGNATURE},
+    3: {
+        *(NONE, AWAITING_DH_KEY, AWAITING_REVEAL_SIGNATURE, YIELDED, YIELDED_AND_ANSWERED),
+        AWAITING_SIGNATURE,
+    },
+    4: {NONE, WAITING_AUTH_R, WAITING_AUTH_I, YIELDED},
+}
+"""By version: those that any message state may be beside."""
+
 BESIDE = {
     2: {QUERY, QUEUED, HELD, LOST, BEGUN},
     3: {QUERY, QUEUED, HELD, LOST, BEGUN, ANOTHER_STARTS, ANOTHER_TALKS, ANOTHER_ASKS, SERVED},
+    4: {QUERY, QUEUED, HELD, LOST, BEGUN, ANOTHER_STARTS, ANOTHER_TALKS, ANOTHER_ASKS, SERVED},
 }
 
 
-def inputs_of(name: str) -> int:
+def inputs_of(name: str, version: int) -> int:
     """Return how many lines the cases of a room hand over."""
-    return INPUTS_OF_SMP if ROOMS[name].smp else INPUTS
+    if version == VERSION_4:
+        return INPUTS_4
+    return INPUTS_OF_SMP if ROOMS[name, version].smp else INPUTS
 
 
 def test_the_cases_are_enough_and_reach_every_state() -> None:
-    assert sum(inputs_of(name) for name, _, _ in CASES) >= ALL_INPUTS
-    exchanges = (NONE, AWAITING_DH_KEY, AWAITING_REVEAL_SIGNATURE, YIELDED, AWAITING_SIGNATURE)
+    assert sum(inputs_of(name, version) for name, version, _ in CASES) >= ALL_INPUTS
     for version in VERSIONS:
-        states = {ROOMS[name].state(number) for name, number, _ in CASES if number == version}
-        wanted = {(message, exchange, NONE) for message in MessageState for exchange in exchanges}
-        if version == 3:
-            wanted |= {(message, YIELDED_AND_ANSWERED, NONE) for message in MessageState}
+        states = {ROOMS[place].state(version) for place in EVERYWHERE if place[1] == version}
+        wanted = {(message, exchange, NONE) for message in MessageState for exchange in EXCHANGES[version]}
+        if version == VERSION_4:
+            wanted |= {(MessageState.ENCRYPTED, sent, NONE) for sent in (AUTH_I_SENT, AUTH_I_SENT_LATE)}
         for smp in (EXPECT_1, AWAITING_ANSWER, EXPECT_2, EXPECT_3, EXPECT_4):
             wanted.add((MessageState.ENCRYPTED, NONE, smp))
         reached = {(state.message, state.exchange, NONE) for state in states}
@@ -99,17 +116,19 @@ def test_whatever_comes(
 ) -> None:
     """The invariants of `Watch` hold, and the inputs are what they are meant to be."""
     scene = enter(name, version, seed)
-    assert scene.state == ROOMS[name].state(version)
+    assert scene.state == ROOMS[name, version].state(version)
     mutator = Mutator(scene, Random(f"{name}/{version}/{seed}"))
     watch = Watch(scene)
-    count = inputs_of(name)
+    count = inputs_of(name, version)
+    for attempt in mutator.of_every_level():
+        watch.give(attempt)
     while watch.inputs.total() < count:
         watch.give(mutator.attempt())
     watch.finish()
     met = watch.inputs[scene.state]
     record_property("fuzzed", (str(scene.state), met, watch.inputs.total(), watch.valid))
     assert met > count * 3 // 4
-    assert watch.valid * 2 > watch.inputs.total()
+    assert watch.valid * 5 > watch.inputs.total() * 2
     assert {"bytes", "fields", "characters", "base64", "fragments", "replay"} <= watch.levels.keys()
     assert ("plaintext" in watch.levels) == ("data fields" in watch.levels) == (scene.sending is not None)
     assert ("signed" in watch.levels) == (scene.signing is not None)
@@ -118,16 +137,15 @@ def test_whatever_comes(
     assert watch.accepted > 0
 
 
-def test_behind_the_mac_everything_is_reached() -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_behind_the_mac_everything_is_reached(version: int) -> None:
     """What the peer's own keys make is taken, or refused for what it holds; never for a wrong MAC."""
-    scene = enter("encrypted, SMP expect 2", 3, 0)
+    scene = enter("encrypted, SMP expect 2", version, 0)
     mutator = Mutator(scene, Random(0))
     watch = Watch(scene)
     kinds: set[type[Event]] = set()
-    attempts = [
-        attempt for attempt in (mutator.attempt() for _ in range(1_500)) if attempt.level == "plaintext"
-    ]
-    for attempt in attempts:
+    for _ in range(MESSAGES):
+        attempt = mutator.plaintext()
         events = watch.give(attempt)
         assert not any(isinstance(event, Rejected) for event in events)
         kinds.update(map(type, events))
@@ -167,12 +185,19 @@ def test_a_real_message_that_is_due_is_valid_and_taken() -> None:
 
 @pytest.mark.parametrize("seed", range(len(SETTINGS)))
 @pytest.mark.parametrize(
-    "name",
-    ["plaintext", "finished, awaiting Signature", "encrypted, another client talks", "encrypted, fragments"],
+    ("name", "version"),
+    [
+        ("plaintext", 3),
+        ("finished, awaiting Signature", 3),
+        ("encrypted, another client talks", 3),
+        ("encrypted, fragments", 3),
+        ("finished, waiting for Auth-I", 4),
+        ("encrypted", 4),
+    ],
 )
-def test_a_likeness_says_what_a_snapshot_says(name: str, seed: int) -> None:
+def test_a_likeness_says_what_a_snapshot_says(name: str, version: int, seed: int) -> None:
     """Whether a line has changed anything; both are right about the same lines."""
-    scene = enter(name, 3, seed)
+    scene = enter(name, version, seed)
     mutator = Mutator(scene, Random(0))
     said: Counter[bool] = Counter()
     while said.total() < 200:

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.fuzz import vectors
-from tests.fuzz.states import EVERYWHERE, enter
+from tests.fuzz.rooms import EVERYWHERE, enter
 from tests.fuzz.vectors import Kind, Step, Vector
 from tests.fuzz.watch import Watch
 

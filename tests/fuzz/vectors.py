@@ -14,9 +14,10 @@ from pathlib import Path
 
 from otrcore.wire import text as wire_text
 from otrcore.wire.tlv import Tlv, join
-from tests.fuzz.forge import DataForger, SignatureForger, header_of
-from tests.fuzz.mutator import MESSAGE_TYPES, Attempt
-from tests.fuzz.states import EVERYWHERE, SETTINGS, Scene
+from tests.fuzz.formats import MESSAGE_TYPES, header_of
+from tests.fuzz.mutator import Attempt, forger_of, signing_forger_of
+from tests.fuzz.rooms import EVERYWHERE, SETTINGS
+from tests.fuzz.states import Scene
 
 FILE = Path(__file__).with_name("vectors.json")
 
@@ -33,7 +34,8 @@ class Kind(StrEnum):
     RECORD = "record"
     """Such a message with one record of a type: its value."""
     SIGNED = "signed"
-    """The signature that is due, under the peer's keys: what is encrypted in it."""
+    """The signature that is due, under the peer's keys: what is encrypted in it.  In version 4 what is behind
+    the header of the message of the key exchange that is due, which is signed anew if it can be read."""
     WAIT = "wait"
     """So many seconds."""
 
@@ -62,8 +64,7 @@ class Vector:
 
     def attempts(self, scene: Scene) -> Iterator[Attempt]:
         """Return what to hand over in this scene; a step that it has no keys for is left out."""
-        data = DataForger(self.version, scene.sending) if scene.sending else None
-        signature = SignatureForger(scene.signing) if scene.signing else None
+        data, signature = forger_of(scene), signing_forger_of(scene)
         for step in self.steps:
             if step.kind is Kind.LINE:
                 yield Attempt((step.content,), step.kind)

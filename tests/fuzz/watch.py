@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +22,9 @@ from otrcore.events import (
 from otrcore.instances import MAX_SESSIONS, MAX_STARTING
 from otrcore.memory import PeerMemory
 from otrcore.model import MessageState, Protection, Trust
+from otrcore.v4.ratchet import MAX_SKIPPED
 from otrcore.wire.fragment import parse_fragment
+from otrcore.wire.header import VERSION_4
 from otrcore.wire.text import ENCODED_MARK
 from tests.fuzz.likeness import alike
 from tests.fuzz.mutator import Attempt, has_valid_header
@@ -40,6 +43,12 @@ MAX_SENT = 10_000
 MAX_GROWTH = 600_000
 """Characters that the picture of a conversation may grow by, in which one byte takes up to four: a partial
 message, a line that is being rejoined, and a large Commit in each version."""
+
+MAX_GROWTH_OF_KEYS = 900 * MAX_SKIPPED
+"""In version 4 there are the keys of messages that are late, in each session."""
+
+MAX_SECONDS = 2.0
+"""Of processor time that one line takes: some forty times what the dearest ones do."""
 
 PATIENCE = 40
 """Changes of the state before it is set back, so that later attempts meet it as it was."""
@@ -60,7 +69,6 @@ class Watch:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._identity = identity(PEER).fingerprint
         self.inputs: Counter[State] = Counter()
         """Lines that met each state."""
         self.valid = 0
@@ -72,6 +80,9 @@ class Watch:
         self._set_back()
         self._original = picture_of(self._talk)
         self._original_size = self._size()
+        self._max_growth = MAX_GROWTH
+        if VERSION_4 in scene.versions:
+            self._max_growth += MAX_GROWTH_OF_KEYS
 
     def _set_back(self) -> None:
         self._talk, self._clock = self._scene.again()
@@ -140,8 +151,10 @@ class Watch:
         self, line: str, call: Callable[[], list[Event]], forged: bool, *, ticks: bool = False
     ) -> list[Event]:
         begun, waiting = lines_begun(self._talk), waiting_texts(self._talk)
+        started = time.process_time()
         events = self._call(line, call)
-        self._check(line, events, len(waiting) + MAX_EVENTS * max(begun, 1))
+        self._require(line, time.process_time() < started + MAX_SECONDS, "this takes too long")
+        self._check(line, events, len(waiting) + MAX_EVENTS * max(begun, 1), forged)
         self._check_waiting(line, events, waiting)
         if not forged:
             self._check_texts(line, events)
@@ -166,7 +179,7 @@ class Watch:
             self._changes += 1
             if self._changes % SIZE_EVERY == 0:
                 grown = self._size() - self._original_size
-                self._require(line, grown <= MAX_GROWTH, f"the state has grown by {grown}")
+                self._require(line, grown <= self._max_growth, f"the state has grown by {grown}")
         return events
 
     def _require(self, line: str, holds: bool, what: str) -> None:
@@ -178,7 +191,7 @@ class Watch:
         where = f"{scene.name!r}, version {scene.state.version}, line limit {scene.line_limit}"
         return Broken(f"{what}\nin {where}\nby {line!r}\nafter {self._history}")
 
-    def _check(self, line: str, events: list[Event], most: int) -> None:
+    def _check(self, line: str, events: list[Event], most: int, forged: bool) -> None:
         self._require(line, len(events) <= most, f"{len(events)} events")
         sent = 0
         for event in events:
@@ -187,7 +200,9 @@ class Watch:
                     self._check_transmit(line, event)
                     sent += sum(map(len, event.lines))
                 case SessionOpened(info=info):
-                    theirs = info.their_fingerprint == self._identity
+                    # In version 4 a peer may show another forging key, which makes another fingerprint.
+                    theirs = info.their_fingerprint == identity(PEER).fingerprint_in(info.version)
+                    theirs |= forged and info.version == VERSION_4
                     self._require(line, theirs, "a session with somebody else")
                 case SmpSucceeded():
                     raise self._broken(line, "unequal secrets are taken for equal ones")

@@ -17,7 +17,8 @@ ALICE = "alice"
 CLIENTS = ("bob", "bob on the phone")
 THEM = "them"
 """What each side calls the other, and itself."""
-TAGS = {ALICE: 0x0A11CE00, CLIENTS[0]: 0x00000B0B, CLIENTS[1]: 0x00000B0C}
+MANY = (*CLIENTS, "bob at work", "bob on the train", "bob abroad")
+TAGS = {ALICE: 0x0A11CE00} | {client: 0x00000B0B + number for number, client in enumerate(MANY)}
 
 
 class Crowd:

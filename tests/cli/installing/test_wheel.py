@@ -15,9 +15,9 @@ from tests.cli.installing.test_real_weechat import ask_engine, weechat
 from tests.cli.installing.users import User
 from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.programs import run
-from tests.packaging.test_wheel import wheel
+from tests.packaging.built import built, wheel
 
-__all__ = ["wheel"]  # a fixture is found by its name
+__all__ = ["built", "wheel"]  # fixtures are found by their names
 
 
 @pytest.fixture
