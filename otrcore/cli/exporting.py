@@ -126,7 +126,7 @@ def _account(store: Store, network: str, program: Program, nick: str | None, ser
 def _server(store: Store, network: str, program: Program) -> str:
     """Return what the program's accounts call a network, if that can be told."""
     if not program.account.endswith("host"):
-        return network
+        return program.spelling.get(network, network)
     rows = [row for row in store.networks.rows() if row.name == network]
     # First the servers that were met, then those that are only expected.
     rows.sort(key=lambda row: row.claim in row.hosts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from otrcore.cli.exporting import export_keys
 from otrcore.cli.importing import import_keys
 from otrcore.errors import OtrcoreError, StoreError, UsageError
 from otrcore.model import Fingerprint, Trust
-from otrcore.store.formats.programs import PROGRAMS
+from otrcore.store.formats.programs import OTHER_NAMES, PROGRAMS
 from otrcore.store.store import Store
 from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.programs import run
@@ -37,6 +38,7 @@ CONTACTS = {
 }
 TAGS = {"oftc": 0x12345678, "libera.chat": 0xFFFFFFFF}
 SERVERS = {"oftc": "irc.oftc.net", "libera.chat": "irc.libera.chat"}
+OF_IRSSI = {"oftc": "OFTC", "libera.chat": "liberachat"}
 
 
 @pytest.fixture
@@ -96,10 +98,12 @@ def content(folder: Path) -> dict[str, bytes | None]:
 
 def test_irssi_has_the_keys_and_the_trust(store: Store, folder: Path, tmp_path: Path) -> None:
     export_keys(store, folder, "irssi")
-    with IrssiReader(tmp_path / "irssi", folder, "oftc") as irssi:
-        assert irssi.keys() == {network: mark_of(store, network) for network in SERVERS}
+    with IrssiReader(tmp_path / "irssi", folder, "OFTC") as irssi:
+        assert irssi.keys() == {name: mark_of(store, network) for network, name in OF_IRSSI.items()}
         words = {Trust.NONE: "Unverified", Trust.COMPARED: "Manual", Trust.SMP: "SMP"}
-        assert irssi.contacts() == {place: words[trust] for place, trust in CONTACTS.items()}
+        assert irssi.contacts() == {
+            (OF_IRSSI[network], nick, mark): words[trust] for (network, nick, mark), trust in CONTACTS.items()
+        }
 
 
 def test_irssi_speaks_with_the_key_and_knows_the_contact(tmp_path: Path, empty: Store, folder: Path) -> None:
@@ -189,7 +193,7 @@ def test_the_command(tmp_path: Path, store: Store, folder: Path) -> None:
     assert "overwrite what is there with --replace" in sentence(wrong.strip())
     code, said, wrong = otr(str(folder), "--for", "irssi", "--replace", "--json")
     assert (code, wrong) == (0, "")
-    assert {one["account"] for one in json.loads(said)["accounts"]} == set(SERVERS)
+    assert {one["account"] for one in json.loads(said)["accounts"]} == set(OF_IRSSI.values())
 
 
 # ---- accounts
@@ -198,10 +202,10 @@ def test_the_command(tmp_path: Path, store: Store, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "options", "account"),
     [
-        ("irssi", {}, "oftc"),
-        ("irssi", {"server": "OFTC"}, "OFTC"),
-        ("irssi", {"nick": "alice"}, "oftc"),
-        ("hexchat", {"nick": "Alice"}, "Alice@oftc"),
+        ("irssi", {}, "OFTC"),
+        ("irssi", {"server": "oftc"}, "oftc"),
+        ("irssi", {"nick": "alice"}, "OFTC"),
+        ("hexchat", {"nick": "Alice"}, "Alice@OFTC"),
         ("hexchat", {"nick": "[al]", "server": "OFTC"}, "[al]@OFTC"),
         ("pidgin", {"nick": "alice"}, "alice@irc.oftc.net"),
         ("pidgin", {"nick": "alice", "server": "irc4.oftc.net"}, "alice@irc4.oftc.net"),
@@ -232,6 +236,21 @@ def test_names_of_accounts(
 def test_a_program_that_needs_the_nick(store: Store, folder: Path, program: str) -> None:
     for nick in (None, ""):
         assert "give your nick with --nick" in refused(store, folder, program, nick=nick)
+
+
+def test_names_of_networks_are_those_of_the_programs_own_lists() -> None:
+    """irssi's is a file; HexChat has its own in the program."""
+    listed = Path("/etc/irssi.conf")
+    if not listed.exists():
+        pytest.skip("irssi has no list of networks here")
+    assert set(PROGRAMS["irssi"].spelling.values()) <= set(
+        re.findall(r'chatnet = "(.+?)"', listed.read_text())
+    )
+    names = Path(require("hexchat")).read_bytes().split(b"\0")
+    assert {name.encode() for name in PROGRAMS["hexchat"].spelling.values()} <= set(names)
+    for name in ("irssi", "hexchat"):
+        for ours, theirs in PROGRAMS[name].spelling.items():
+            assert OTHER_NAMES.get(theirs.lower(), theirs.lower()) == ours, "it comes back to where it was"
 
 
 def test_a_program_that_needs_the_server(empty: Store, folder: Path) -> None:
@@ -329,7 +348,7 @@ def test_sealed_keys(tmp_path: Path, store: Store, folder: Path) -> None:
         export_keys(opened, folder, "irssi")
     libotr = RealLibotr()
     assert libotr.read_keys(folder / "otr.key")
-    assert libotr.fingerprint("oftc", "IRC") == mark
+    assert libotr.fingerprint("OFTC", "IRC") == mark
 
 
 # ---- files

@@ -63,7 +63,7 @@ from tests.fuzz.watch import MAX_EVENTS, MAX_GROWTH, MAX_SENT, SIZE_EVERY, Broke
 from tests.pair import identity
 from tests.robustness.scenes import PEER
 
-INPUTS, INPUTS_OF_SMP, INPUTS_4 = 1_330, 580, 120
+INPUTS, INPUTS_OF_SMP, INPUTS_4 = 1_320, 560, 120
 """Lines that one case hands over at least; checking the proofs of SMP takes far longer than all else, and
 so do the keys of version 4, one by one."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -24,6 +24,33 @@ IRC_PROTOCOLS = frozenset({"irc", "prpl-irc"})
 
 OTHER_NAMES: Mapping[str, str] = {"liberachat": "libera.chat", "libera": "libera.chat"}
 """How irssi as it comes, and WeeChat's manual, call networks that call themselves otherwise."""
+
+_OF_IRSSI: Mapping[str, str] = {
+    "libera.chat": "liberachat",
+    "oftc": "OFTC",
+    "dalnet": "DALnet",
+    "efnet": "EFNet",
+    "espernet": "EsperNet",
+    "gamesurge": "GameSurge",
+    "ircnet": "IRCnet",
+    "quakenet": "QuakeNet",
+    "rizon": "Rizon",
+    "undernet": "Undernet",
+}
+_OF_HEXCHAT: Mapping[str, str] = {
+    "libera.chat": "Libera.Chat",
+    "oftc": "OFTC",
+    "dalnet": "DALnet",
+    "efnet": "EFnet",
+    "espernet": "EsperNet",
+    "gamesurge": "GameSurge",
+    "ircnet": "IRCNet",
+    "quakenet": "QuakeNet",
+    "rizon": "Rizon",
+    "snoonet": "Snoonet",
+    "undernet": "UnderNet",
+}
+"""How the lists of networks that they come with spell these; accounts are compared to the letter."""
 
 SUBFOLDER = "otr"
 """Where irssi, HexChat and WeeChat keep the files inside their own folder."""
@@ -86,6 +113,8 @@ class Program:
     """What its accounts are called by; `host` is a server's, `network` the user's own name for a network."""
     compared: str
     """Its word for trust in a key that was compared."""
+    spelling: Mapping[str, str] = field(default_factory=dict)
+    """How it spells networks, where its users have not called them otherwise."""
 
     @property
     def names_nick(self) -> bool:
@@ -97,9 +126,16 @@ PROGRAMS: Mapping[str, Program] = {
     program.name: program
     for program in (
         Program("pidgin", "Pidgin", _OF_LIBOTR, ("~/.purple",), "prpl-irc", "nick@host", "verified"),
-        Program("irssi", "irssi", _OF_PLUGINS, ("~/.irssi/otr",), "IRC", "network", "manual"),
+        Program("irssi", "irssi", _OF_PLUGINS, ("~/.irssi/otr",), "IRC", "network", "manual", _OF_IRSSI),
         Program(
-            "hexchat", "HexChat", _OF_PLUGINS, ("~/.config/hexchat/otr",), "IRC", "nick@network", "manual"
+            "hexchat",
+            "HexChat",
+            _OF_PLUGINS,
+            ("~/.config/hexchat/otr",),
+            "IRC",
+            "nick@network",
+            "manual",
+            _OF_HEXCHAT,
         ),
         Program(
             "weechat",
