@@ -72,7 +72,9 @@ def secret_parts(identity: Identity) -> tuple[bytes, bytes, bytes]:
     der = identity.dsa.to_der()
     private = load_der_private_key(der, None)
     assert isinstance(private, dsa.DSAPrivateKey)
-    return der, private.private_numbers().x.to_bytes(20, "big"), bytes(identity.ed448.to_bytes())
+    number = private.private_numbers().x
+    # As DER has it: one of 256 begins with a byte less.
+    return der, number.to_bytes(-(-number.bit_length() // 8), "big"), bytes(identity.ed448.to_bytes())
 
 
 def files(folder: Path) -> bytes:
