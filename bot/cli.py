@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +18,7 @@ from otrbot.settings.file import NETWORK_NAME, ONLY_NETWORK, load, variables
 from otrbot.settings.table import NETWORK, pace
 
 from otrcore.cli.output import say, warn
-from otrcore.cli.process import DataDir, examples, nick_argument, server_argument
+from otrcore.cli.process import DataDir, Version, examples, nick_argument, server_argument
 from otrcore.errors import ConnectionFailed, OtrcoreError, StoreError
 
 app = typer.Typer(
@@ -47,12 +46,6 @@ def _network_name(text: str) -> str:
     if not NETWORK_NAME.fullmatch(text):
         raise typer.BadParameter(f"{text!r} is no name for a network: small letters, digits and - only.")
     return text
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        say(f"otr-bot {version('otrcore')}")
-        raise typer.Exit
 
 
 ConfigFile = Annotated[
@@ -94,12 +87,7 @@ Printing = Annotated[bool, typer.Option("--print-config", help="Print what holds
 
 
 @app.callback(help="An OTR echo peer for IRC, for people who test their chat clients.")
-def common(
-    data_dir: DataDir = None,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
-    ] = False,
-) -> None:
+def common(data_dir: DataDir = None, version: Version = False) -> None:
     """Take what holds for every subcommand."""
 
 

@@ -133,6 +133,7 @@ def judged(to: str, text: str, command: str, again: str, typed: str) -> int:
 
 @hook(COMMAND, "", failed=ALL, verb="sent")
 def typed(word: list[str], word_eol: list[str], data: Any) -> int:
+    """Return EAT_ALL for a text typed in a dialog that HexChat must not send as it stands."""
     tab = screen.tabs.here()
     text = word_eol[0] if word_eol else ""
     return judged(tab.name, text, "PRIVMSG", SAY, text) if tab.kind == DIALOG and text.strip() else NONE
@@ -140,6 +141,7 @@ def typed(word: list[str], word_eol: list[str], data: Any) -> int:
 
 @hook(COMMAND, "ME", failed=ALL, verb="sent")
 def me(word: list[str], word_eol: list[str], data: Any) -> int:
+    """Return EAT_ALL for `/me` in a dialog if HexChat must not send it as it stands."""
     tab = screen.tabs.here()
     if tab.kind != DIALOG or len(word) < 2:
         return NONE
@@ -148,6 +150,7 @@ def me(word: list[str], word_eol: list[str], data: Any) -> int:
 
 @hook(COMMAND, "MSG", "QUERY", "NOTICE", "CTCP", "NCTCP", failed=ALL, verb="sent")
 def to_somebody(word: list[str], word_eol: list[str], data: Any) -> int:
+    """Return EAT_ALL for a command with a text to somebody that HexChat must not send as it stands."""
     if screen.passing and word_eol[0] == screen.passing:
         return NONE
     name, at = word[0].upper(), 2 if word[1:2] == ["-nofocus"] else 1
@@ -182,6 +185,7 @@ def to_somebody(word: list[str], word_eol: list[str], data: Any) -> int:
 
 @hook(COMMAND, "QUOTE", "PRIVMSG", "CPRIVMSG", "CNOTICE", failed=ALL, verb="sent")
 def as_raw(word: list[str], word_eol: list[str], data: Any) -> int:
+    """Return EAT_ALL for a raw line with a message that must not leave as it stands; our own lines pass."""
     quoted = word[0].upper() == "QUOTE"
     line = word_eol[1 if quoted else 0] if len(word) > quoted else ""
     if line.rstrip() in (screen.sending, screen.passing.partition(" ")[2].rstrip()):
@@ -212,6 +216,7 @@ def from_a_file(word: list[str], word_eol: list[str], data: Any) -> int:
 
 @hook(SERVER, "PRIVMSG", "NOTICE", failed=ALL, verb="shown")
 def incoming(word: list[str], word_eol: list[str], data: Any, attrs: Any) -> int:
+    """Return EAT_ALL for a message that is OTR's own, or in whose place another text is shown."""
     line = word_eol[0]
     if screen.faking or screen.aside:
         return NONE
@@ -247,6 +252,7 @@ def signed(word: list[str], word_eol: list[str], event: str, attrs: Any) -> int:
 
 @hook(COMMAND, "OTR", failed=ALL)
 def commanded(word: list[str], word_eol: list[str], data: Any) -> int:
+    """Do what `/otr` says in a tab; EAT_NONE leaves it to hexchat-otr, where that is loaded too."""
     if screen.aside:
         return NONE
     tab = screen.tabs.here()
@@ -278,28 +284,33 @@ def numeric(word: list[str], word_eol: list[str], data: Any, attrs: Any) -> int:
 
 @hook(SERVER, "NICK")
 def renamed(word: list[str], word_eol: list[str], data: Any, attrs: Any) -> None:
+    """Somebody, perhaps ourselves, has another nick."""
     if len(word) > 2:
         screen.servers.nick_changed(screen.tabs.here(), raw.nick(word[0]), word[2].lstrip(":"))
 
 
 @hook(SERVER, "QUIT")
 def gone(word: list[str], word_eol: list[str], data: Any, attrs: Any) -> None:
+    """Somebody has left the network, perhaps with a reason: what is encrypted to them reaches nobody."""
     reason = word_eol[2].lstrip(":") if len(word_eol) > 2 else ""
     screen.chat.peer_gone(screen.tabs.here().server, raw.nick(word[0]), reason)
 
 
 @hook(SERVER, "JOIN", "CHGHOST")
 def masked(word: list[str], word_eol: list[str], data: Any, attrs: Any) -> None:
+    """Learn from our own JOIN or CHGHOST what others see of us, by which lines are cut."""
     screen.servers.seen(screen.tabs.here(), word)
 
 
 @hook(PRINT, "Disconnected")
 def disconnected(word: list[str], word_eol: list[str], data: Any) -> None:
+    """The connection of a tab's server is gone."""
     screen.servers.disconnected(screen.tabs.here().server)
 
 
 @hook(PRINT, "Open Context")
 def opened(word: list[str], word_eol: list[str], data: Any) -> None:
+    """Show in a dialog's tab, once it is opened, how the conversation stands."""
     tab = screen.tabs.here()
     if tab.kind == DIALOG:
         screen.draw(tab.server, tab.name)
@@ -307,6 +318,7 @@ def opened(word: list[str], word_eol: list[str], data: Any) -> None:
 
 @hook(PRINT, "Close Context")
 def closed(word: list[str], word_eol: list[str], data: Any) -> None:
+    """End the conversation of a dialog that is closed; with a server's last tab, all that are on it."""
     tab = screen.tabs.here()
     if tab.kind == DIALOG:
         with screen.at_once():  # the server's own tab may be closed with it
@@ -319,6 +331,7 @@ def closed(word: list[str], word_eol: list[str], data: Any) -> None:
 
 @hook(COMMAND, "QUIT", "DISCON", "RECONNECT", "SERVER")
 def leaving(word: list[str], word_eol: list[str], data: Any) -> None:
+    """End conversations while lines still leave, as the user is about to disconnect."""
     everywhere = word[0].upper() == "RECONNECT" and word[1:2] and word[1].upper() == "ALL"
     for server in {tab.server for tab in screen.tabs.all()} if everywhere else {screen.tabs.here().server}:
         screen.leave(server)
@@ -326,10 +339,12 @@ def leaving(word: list[str], word_eol: list[str], data: Any) -> None:
 
 @hook(COMMAND, "PY", "UNLOAD")
 def about_to_unload(word: list[str], word_eol: list[str], data: Any) -> None:
+    """Remember a wish to unload: `unloaded` without one, until the next tick, is HexChat's end."""
     screen.unloading = word[0].upper() == "UNLOAD" or word[1:2] == ["unload"]
 
 
 def on_time(data: Any) -> bool:
+    """Do what is due every TICK; True has HexChat call again."""
     screen.unloading = False
     asked.clear()
     try:
@@ -344,6 +359,7 @@ def on_time(data: Any) -> bool:
 
 
 def unloaded(data: Any) -> None:
+    """Leave conversations to a newer addon, be it there already or loaded next; HexChat's end ends them."""
     if KEPT.generation != GENERATION:  # a newer one goes on
         screen.chat.link.close()
         return

@@ -290,6 +290,7 @@ class Screen:
                 self.draw(tab.server, tab.name)
 
     def key(self, server: str, peer: str) -> Key:
+        """Return what a conversation is kept under: the nicks that a server takes for one have one key."""
         return server, self.chat.guard.naming(server).key(peer)
 
     def tab(self, server: str, peer: str, create: bool = False) -> Tab | None:

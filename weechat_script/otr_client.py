@@ -11,11 +11,9 @@ in a process of its own, the engine.  Whatever goes wrong, nothing is sent.
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
 import sys
-from contextlib import suppress
 from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any, Callable, Sequence
 
@@ -65,7 +63,6 @@ except ImportError:
     )
     raise
 
-KEPT = "otr_client_kept"  # variable of WeeChat's own buffer, for whoever is loaded next
 TIME = re.compile(r"[@;](time=[^; ]+)")  # when a line was said, in its tags
 OFFER = re.compile(" \t  \t\t\t\t \t \t \t  (?:[ \t]{8})*")  # of OTR, in blanks behind a text
 TO_SOMEBODY = re.compile(r"[^:]*[\s(]([^\s():]+)\)?: ")  # how WeeChat shows what it sends, without a buffer
@@ -121,6 +118,7 @@ def parse(server: str, line: str) -> tuple[str, dict[str, str]]:
 
 @hook("", "sent", modifier=["irc_out1_PRIVMSG", "irc_out1_NOTICE"])
 def outgoing(data: str, modifier: str, server: str, line: str) -> str:
+    """Return the line that leaves in place of one that is about to be sent: "" sends nothing."""
     if screen.sending and line == screen.sending:
         return line
     tags, parts = parse(server, line)
@@ -135,6 +133,7 @@ def outgoing(data: str, modifier: str, server: str, line: str) -> str:
 
 @hook("", "shown", modifier=["irc_in2_PRIVMSG", "irc_in2_NOTICE"])
 def incoming(data: str, modifier: str, server: str, line: str) -> str:
+    """Return the line that WeeChat shows in place of one that came: "" shows nothing."""
     if screen.faking:
         return line
     tags, parts = parse(server, line)
@@ -156,6 +155,7 @@ def incoming(data: str, modifier: str, server: str, line: str) -> str:
 
 @hook({"tags": "no_log"}, "shown with its tags", once=True)
 def printed(data: str, line: dict[str, str]) -> dict[str, str]:
+    """Return what to change in a line before it is printed; the buffer "" drops it."""
     server, peer = context(line["buffer"])
     tags = line["tags"].split(",")
     changed = {}
@@ -177,6 +177,7 @@ def printed(data: str, line: dict[str, str]) -> dict[str, str]:
 
 @hook(OK)
 def commanded(data: str, buffer: str, typed: str) -> None:
+    """Do what `/otr` says, about the conversation of the buffer in which it was typed."""
     server, peer = context(buffer)
     screen.asked_in = buffer
     try:
@@ -187,6 +188,7 @@ def commanded(data: str, buffer: str, typed: str) -> None:
 
 @hook(OK, once=True)
 def completed(data: str, item: str, buffer: str, completion: str) -> None:
+    """Offer the words that may follow behind `/otr`, in a channel also the nicks there."""
     server, peer = context(buffer)
     typed = weechat.completion_get_string(completion, "args")
     words = screen.chat.complete(server, peer, typed)
@@ -197,6 +199,7 @@ def completed(data: str, item: str, buffer: str, completion: str) -> None:
 
 
 def is_command(typed: str) -> bool:
+    """Whether WeeChat would take this for a command that it knows, and not for text."""
     word = typed[1:].partition(" ")[0] if typed.startswith("/") else ""
     return word != "" and [word] in entries("hook", "command", "command")
 
@@ -208,6 +211,7 @@ def is_secret(buffer: str, typed: str) -> bool:
 
 @hook("", "sent", modifier=["input_text_for_buffer"])
 def typed_in(data: str, modifier: str, buffer: str, typed: str) -> str:
+    """Return "" for what a prompt asks for, which is handed on and goes nowhere else; all else as it is."""
     if not is_secret(buffer, typed):
         return typed
     screen.answered(buffer, typed)
@@ -216,6 +220,7 @@ def typed_in(data: str, modifier: str, buffer: str, typed: str) -> str:
 
 @hook(OK, command_run=["/input return"])
 def entered(data: str, buffer: str, pressed: str) -> Any:
+    """Return WEECHAT_RC_OK_EAT if Enter answers a prompt with nothing: WeeChat hands on no empty text."""
     if buffer not in screen.prompts or weechat.buffer_get_string(buffer, "input"):
         return OK
     screen.answered(buffer, "")
@@ -224,32 +229,38 @@ def entered(data: str, buffer: str, pressed: str) -> Any:
 
 @hook("", "remembered", modifier=["history_add"])
 def remembered(data: str, modifier: str, buffer: str, typed: str) -> str:
+    """Return "" for what the history of typed lines must not keep: whatever has a secret in it."""
     return "" if is_secret(buffer, typed) or OLD_HABIT.match(typed) else typed
 
 
 @hook("", "shown", once=True, modifier=["input_text_display"])
 def input_hidden(data: str, modifier: str, buffer: str, typed: str) -> str:
+    """Return what the input line shows: an asterisk for each character of a secret."""
     return "*" * len(typed) if is_secret(buffer, typed) else typed
 
 
 @hook("", "shown", once=True, modifier=["input_text_display_with_cursor"])
 def input_marked(data: str, modifier: str, buffer: str, typed: str) -> str:
+    """Return the input line behind its mark, which says whether what is typed leaves encrypted."""
     return screen.mark(buffer) + typed
 
 
 @hook("", "shown", once=True)
 def bar_item(data: str, item: str, window: str, buffer: str, extra: Any) -> str:
+    """Return the text of the bar item `otr`: "" where there is no conversation."""
     buffer = buffer or weechat.current_buffer()
     return screen.view(buffer).text if context(buffer)[1] else ""
 
 
 @hook(OK, once=True, signal=["buffer_switch", "window_switch"])
 def redraw(data: str, changed: str, value: str = "") -> None:
+    """Have the bar item made anew, as another buffer is looked at, or an option has another value."""
     weechat.bar_item_update("otr")
 
 
 @hook(weechat.WEECHAT_CONFIG_OPTION_SET_ERROR)
 def policy_made(data: str, file: str, section: str, name: str, value: str) -> Any:
+    """Return WEECHAT_CONFIG_OPTION_SET_OK_SAME_VALUE once there is an option for a new policy."""
     make_policy(file, section, name, value)
     screen.chat.settings(policies=list(policies()))
     return weechat.WEECHAT_CONFIG_OPTION_SET_OK_SAME_VALUE
@@ -257,6 +268,7 @@ def policy_made(data: str, file: str, section: str, name: str, value: str) -> An
 
 @hook(OK)
 def policy_changed(data: str, changed: str) -> None:
+    """Hand on all policies, as the user has changed or deleted one."""
     screen.chat.settings(policies=list(policies()))
 
 
@@ -265,16 +277,19 @@ def policy_changed(data: str, changed: str) -> None:
 
 @hook(OK)
 def on_time(number: str, remaining: Any) -> None:
+    """Do the step that a timer was hooked for by `Screen.later`."""
     screen.from_top(screen.steps.pop(number))
 
 
 @hook(OK, once=True)
 def on_readable(data: str, descriptor: Any) -> None:
+    """Take in what the engine says, on the descriptor that `Screen.watch` has hooked."""
     screen.from_top(screen.chat.on_readable)
 
 
 @hook(OK, signal=["*,irc_raw_in2_376", "*,irc_raw_in2_422"])
 def welcomed(data: str, signal: str, line: str) -> None:
+    """Introduce a server whose greeting has ended, or that has none: its numerics 005 have all come."""
     introduce(signal.partition(",")[0])
 
 
@@ -304,30 +319,27 @@ def heard(data: str, signal: str, line: str) -> None:
 
 @hook(OK, signal=["irc_server_disconnected"])
 def disconnected(data: str, signal: str, server: str) -> None:
+    """The connection to a server is gone: nobody there can be told any more."""
     servers.discard(server)
     screen.chat.disconnected(server)
 
 
 @hook(OK, command_run=["/disconnect*", "/reconnect*"])
 def disconnecting(data: str, buffer: str, typed: str) -> None:
+    """End conversations while lines still leave, as the user is about to disconnect."""
     words = set(typed.split())
-    end_all(servers if "-all" in words else servers & words or {context(buffer)[0]})
-
-
-def end_all(leaving: set[str]) -> None:
-    """Tell everybody on servers that it is over."""
-    with at_once(leaving):
-        for server in leaving:
-            screen.chat.leave(server)
+    screen.end_all(servers if "-all" in words else servers & words or {context(buffer)[0]})
 
 
 @hook(OK, signal=["irc_pv_opened"])
 def opened(data: str, signal: str, buffer: str) -> None:
+    """Fill in the bars and local variables of a conversation's new buffer."""
     screen.draw(*context(buffer))
 
 
 @hook(OK, signal=["buffer_closing"])
 def closing(data: str, signal: str, buffer: str) -> None:
+    """End the conversation of a buffer that is closed; with a server's buffer, all that are on it."""
     screen.prompts.pop(buffer, None)
     server, peer = context(buffer)
     if weechat.info_get("weechat_upgrading", "") == "1":
@@ -335,12 +347,13 @@ def closing(data: str, signal: str, buffer: str) -> None:
     if peer:
         screen.chat.buffer_closed(server, peer)
     elif weechat.buffer_get_string(buffer, "localvar_type") == "server":
-        end_all({server})
+        screen.end_all({server})
 
 
 @hook(OK, signal=["2000|quit", "2000|upgrade"])
 def leaving(data: str, signal: str, value: str) -> None:
-    keep()
+    """Before WeeChat upgrades itself or quits, leave what is known; at its end, end every conversation."""
+    screen.keep()
     if "quit" in (signal, value):
         with at_once(servers):
             screen.chat.quit()
@@ -348,25 +361,10 @@ def leaving(data: str, signal: str, value: str) -> None:
 
 @hook(OK)
 def unloaded() -> None:
-    keep()
+    """Leave what is known to the script that is loaded next; encrypted conversations wait in the engine."""
+    screen.keep()
     if weechat.info_get("weechat_upgrading", "") != "1":
         screen.chat.unload()
-
-
-def kept() -> dict[str, Any]:
-    """Return what a script before this one has left."""
-    with suppress(ValueError):
-        found = json.loads(weechat.buffer_get_string(weechat.buffer_search_main(), "localvar_" + KEPT))
-        return found if isinstance(found, dict) else {}
-    return {}
-
-
-def keep() -> None:
-    """Leave what is known of conversations to whoever is loaded next."""
-    for buffer in list(screen.prompts):
-        screen.close_prompt(buffer)
-    known = json.dumps(screen.chat.guard.kept)
-    weechat.buffer_set(weechat.buffer_search_main(), "localvar_set_" + KEPT, known)
 
 
 def begin() -> None:
@@ -377,7 +375,7 @@ def begin() -> None:
         )
     engine = [PYTHON or os.environ.get("OTR_CLIENT_PYTHON", ""), "-I", "-m", "otrcore.engine"]
     client = "weechat " + weechat.info_get("version", "")
-    screen.chat = Chat(screen, engine, VERSION, client, kept())
+    screen.chat = Chat(screen, engine, VERSION, client, screen.kept())
     configure()
     for kind, names, function in hooks:
         for name in names:

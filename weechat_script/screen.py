@@ -7,9 +7,10 @@ here, `on_time`, `on_readable` and `redraw`.
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, NamedTuple, Sequence, Tuple
 
 import weechat  # type: ignore[import-not-found,unused-ignore]
@@ -51,6 +52,8 @@ PASSPHRASE = 0
 LONGEST = 512
 """Bytes of a line."""
 
+_KEPT = "otr_client_kept"
+"""Variable of WeeChat's own buffer, for the script that is loaded next."""
 _FROM_SAFE = re.compile(r"\$\{sec\.data\.[^{}]+\}")
 _NO_LINE = re.compile("[\r\n\x00\x01]")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -74,6 +77,7 @@ class View(NamedTuple):
 
     @property
     def encrypted(self) -> bool:
+        """Whether what is typed leaves encrypted, which it does not once the peer has ended it."""
         return self.status.state == "encrypted"
 
     @property
@@ -135,6 +139,7 @@ class Screen:
     # Lines.
 
     def send(self, server: str, to: str, line: str, command: str) -> None:
+        """Send a line by `/quote`; the script's hook `outgoing` knows it by `sending`, and lets it pass."""
         raw = f"{command} {to} :{line}"
         self.sending = raw.rstrip()  # as WeeChat will have it
         try:
@@ -154,12 +159,14 @@ class Screen:
         notice: bool,
         said: str,
     ) -> None:
+        """Show a peer's message as any that comes; one that should have been encrypted gets a mark."""
         kind, to = "NOTICE" if notice else "PRIVMSG", weechat.info_get("irc_nick", server)
         mark = option("look.unexpected") if how == "unexpected" else ""
         for line in lines:
             self._put(server, peer, f"{mask} {kind} {to}", mark + line, action, how == "encrypted", said)
 
     def own(self, server: str, peer: str, text: str, action: bool, encrypted: bool) -> None:
+        """Show what our own user has said as WeeChat shows what a server echoes."""
         nick, known = weechat.info_get("irc_nick", server), context(buffer_of(server, peer))[1]
         # To a nick in other letters, WeeChat would rename the buffer.
         self._put(server, peer, f"{nick} PRIVMSG {known or peer}", text, action, encrypted)
@@ -204,6 +211,7 @@ class Screen:
             do(*args)
 
     def limit(self, server: str, to: str) -> int | None:
+        """Return how many bytes WeeChat leaves in one line, before it would split a text; None if unknown."""
         head = f"PRIVMSG {to} :"
         asked = {"server": server, "message": head + "x" * LONGEST}
         first = weechat.info_get_hashtable("irc_message_split", asked).get("msg1", "")
@@ -215,6 +223,7 @@ class Screen:
     def note(
         self, server: str, peer: str, lines: Sequence[str], level: str, typed: str | None, highlight: bool
     ) -> None:
+        """Print lines in the conversation, or where a command was given; without a server, also in front."""
         buffer = self.asked_in if self.asked_in and not peer else buffer_of(server, peer, create=True)
         notify = (
             "notify_highlight" if highlight else "notify_private" if level == "warning" else "notify_none"
@@ -227,6 +236,7 @@ class Screen:
     def ask(
         self, server: str, peer: str, number: int, by_peer: bool, question: str | None, lines: Sequence[str]
     ) -> None:
+        """Have the next line typed in the buffer be the secret; a passphrase of the options is tried once."""
         known = option("keys.passphrase") if number == PASSPHRASE else ""
         if known and not self._unlocked:
             if not self._unlocking:
@@ -250,6 +260,7 @@ class Screen:
 
     @in_order
     def unask(self, server: str, peer: str, number: int) -> None:
+        """Close the prompt of this number, wherever it is."""
         self._unask(number)
 
     def _unask(self, number: int) -> None:
@@ -279,6 +290,7 @@ class Screen:
 
     @in_order
     def status(self, server: str, peer: str, status: Status) -> None:
+        """Show how a conversation stands; with its end, what `/otr log` has said of it is over, too."""
         key = self.key(server, peer)
         self.statuses[key] = status
         if status.state != "encrypted":
@@ -289,6 +301,7 @@ class Screen:
 
     @in_order
     def log(self, server: str, peer: str, on: bool) -> None:
+        """Let WeeChat log what is said encrypted in a conversation, or tell it not to."""
         self.logs[self.key(server, peer)] = on
         self.draw(server, peer)
 
@@ -297,6 +310,7 @@ class Screen:
 
     @in_order
     def renamed(self, server: str, old: str, new: str) -> None:
+        """Go on under another nick with what is known of a conversation."""
         before, now = self.key(server, old), self.key(server, new)
         if before in self.statuses:
             self.statuses[now] = self.statuses.pop(before)
@@ -306,6 +320,7 @@ class Screen:
         self.draw(server, new)
 
     def key(self, server: str, peer: str) -> Key:
+        """Return what a conversation is kept under: the nicks that a server takes for one have one key."""
         return server, self.chat.guard.naming(server).key(peer)
 
     def held(self, server: str, peer: str) -> bool:
@@ -345,14 +360,38 @@ class Screen:
         weechat.bar_item_update("otr")
         weechat.bar_item_update("input_text")
 
+    # The end.
+
+    def end_all(self, leaving: set[str]) -> None:
+        """Tell everybody on servers that it is over."""
+        with at_once(leaving):
+            for server in leaving:
+                self.chat.leave(server)
+
+    def keep(self) -> None:
+        """Leave what is known of conversations to whoever is loaded next."""
+        for buffer in list(self.prompts):
+            self.close_prompt(buffer)
+        known = json.dumps(self.chat.guard.kept)
+        weechat.buffer_set(weechat.buffer_search_main(), "localvar_set_" + _KEPT, known)
+
+    def kept(self) -> dict[str, Any]:
+        """Return what a script before this one has left."""
+        with suppress(ValueError):
+            found = json.loads(weechat.buffer_get_string(weechat.buffer_search_main(), "localvar_" + _KEPT))
+            return found if isinstance(found, dict) else {}
+        return {}
+
     # WeeChat's main loop.
 
     def later(self, seconds: float, step: Callable[[], None]) -> None:
+        """Call a step once, from a timer of WeeChat, but not before a millisecond has passed."""
         number = str(1 + max(map(int, self.steps), default=0))
         self.steps[number] = step
         weechat.hook_timer(max(1, int(seconds * 1000)), 0, 1, "on_time", number)
 
     def watch(self, descriptor: int | None) -> None:
+        """Have WeeChat call `on_readable` for this descriptor alone; None ends it."""
         if self._watching:
             weechat.unhook(self._watching)
         watching = "" if descriptor is None else weechat.hook_fd(descriptor, 1, 0, 0, "on_readable", "")
