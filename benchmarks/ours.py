@@ -55,11 +55,7 @@ class Ours:
 
     def ake(self) -> float:
         """From the query to both sides encrypted."""
-        forget(self.accounts)
-        begin = process_time()
-        run_ake(self.accounts)
-        seconds = process_time() - begin
-        return seconds
+        return handshake(self.accounts)
 
     def ake_first_message(self) -> float:
         """The same and a text each way, as work of the AKE may be put off until then."""
@@ -74,16 +70,11 @@ class Ours:
     def ping_pong(self) -> float:
         """One of the texts that go to and fro, each bringing a new D-H key."""
         alice, bob = open_talks(self.accounts)
-        lines = []
-        begin = process_time()
-        for _ in range(PING_PONG_MESSAGES // 2):
-            lines.append(say(alice, bob))
-            say(bob, alice)
-        seconds = process_time() - begin
+        lines, seconds = to_and_fro(alice, bob)
         rotations = _data(lines[-1]).sender_keyid - _data(lines[0]).sender_keyid
         if rotations + 1 < PING_PONG_MESSAGES // 2:
             raise WorkNotDone("keys did not rotate")
-        return seconds / PING_PONG_MESSAGES
+        return seconds
 
     def send(self) -> float:
         """Encrypting one of many texts of 100 bytes to somebody who does not answer."""
@@ -110,17 +101,11 @@ class Ours:
         say(alice, bob)
         say(bob, alice)
         say(alice, bob)
-        begin = process_time()
-        lines = [only_line(alice.send(TEXT)) for _ in range(ONE_WAY_MESSAGES)]
-        middle = process_time()
-        for line in lines:
-            if bob.receive(line) != ARRIVED:
-                raise WorkNotDone("a text was lost or altered")
-        end = process_time()
+        lines, seconds = one_way(alice, bob)
         first, last = _data(lines[0]), _data(lines[-1])
         if (first.sender_keyid, first.recipient_keyid) != (last.sender_keyid, last.recipient_keyid):
             raise WorkNotDone("keys rotated")
-        return (middle - begin) / ONE_WAY_MESSAGES, (end - middle) / ONE_WAY_MESSAGES
+        return seconds
 
 
 def forget(accounts: Sides) -> None:
@@ -133,6 +118,36 @@ def open_talks(accounts: Sides) -> tuple[Conversation, Conversation]:
     """Return fresh conversations, encrypted."""
     forget(accounts)
     return run_ake(accounts)
+
+
+def handshake(accounts: Sides) -> float:
+    """Return the seconds from the query to both sides encrypted."""
+    forget(accounts)
+    begin = process_time()
+    run_ake(accounts)
+    return process_time() - begin
+
+
+def to_and_fro(alice: Conversation, bob: Conversation) -> tuple[list[str], float]:
+    """Let texts go to and fro; returns alice's lines, and the seconds for one of all texts."""
+    lines = []
+    begin = process_time()
+    for _ in range(PING_PONG_MESSAGES // 2):
+        lines.append(say(alice, bob))
+        say(bob, alice)
+    return lines, (process_time() - begin) / PING_PONG_MESSAGES
+
+
+def one_way(alice: Conversation, bob: Conversation) -> tuple[list[str], tuple[float, float]]:
+    """Send many texts, then receive them; returns their lines, and the seconds of both for one text."""
+    begin = process_time()
+    lines = [only_line(alice.send(TEXT)) for _ in range(ONE_WAY_MESSAGES)]
+    middle = process_time()
+    for line in lines:
+        if bob.receive(line) != ARRIVED:
+            raise WorkNotDone("a text was lost or altered")
+    end = process_time()
+    return lines, ((middle - begin) / ONE_WAY_MESSAGES, (end - middle) / ONE_WAY_MESSAGES)
 
 
 def run_ake(accounts: Sides) -> tuple[Conversation, Conversation]:

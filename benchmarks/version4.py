@@ -15,43 +15,33 @@ from otrcore.wire.messages4 import DataMessage, parse
 from otrcore.wire.text import decode
 
 from .ours import (
-    ARRIVED,
     ONE_WAY_MESSAGES,
     PING_PONG_MESSAGES,
     SECRET,
-    TEXT,
     Ours,
     WorkNotDone,
-    forget,
-    only_line,
+    handshake,
+    one_way,
     open_talks,
-    run_ake,
     say,
+    to_and_fro,
 )
 
 
 def dake(ours: Ours) -> float:
     """From the query to both sides encrypted."""
-    forget(ours.accounts_4)
-    begin = process_time()
-    run_ake(ours.accounts_4)
-    return process_time() - begin
+    return handshake(ours.accounts_4)
 
 
 def ping_pong(ours: Ours) -> float:
     """One of the texts that go to and fro, each bringing a new ECDH key and every third a new D-H key."""
     alice, bob = open_talks(ours.accounts_4)
-    lines = []
-    begin = process_time()
-    for _ in range(PING_PONG_MESSAGES // 2):
-        lines.append(say(alice, bob))
-        say(bob, alice)
-    seconds = process_time() - begin
+    lines, seconds = to_and_fro(alice, bob)
     ratchets = _data(lines[-1]).ratchet_id - _data(lines[0]).ratchet_id
     # After the first two messages, which share a number, each counts one on.
     if ratchets + 3 < PING_PONG_MESSAGES:
         raise WorkNotDone("keys did not rotate")
-    return seconds / PING_PONG_MESSAGES
+    return seconds
 
 
 def send(ours: Ours) -> float:
@@ -69,17 +59,11 @@ def _one_way(ours: Ours) -> tuple[float, float]:
     alice, bob = open_talks(ours.accounts_4)
     say(bob, alice)
     say(alice, bob)
-    begin = process_time()
-    lines = [only_line(alice.send(TEXT)) for _ in range(ONE_WAY_MESSAGES)]
-    middle = process_time()
-    for line in lines:
-        if bob.receive(line) != ARRIVED:
-            raise WorkNotDone("a text was lost or altered")
-    end = process_time()
+    lines, seconds = one_way(alice, bob)
     first, last = _data(lines[0]), _data(lines[-1])
     if (first.ecdh, first.message_id) != (last.ecdh, last.message_id + 1 - ONE_WAY_MESSAGES):
         raise WorkNotDone("keys rotated")
-    return (middle - begin) / ONE_WAY_MESSAGES, (end - middle) / ONE_WAY_MESSAGES
+    return seconds
 
 
 def smp(ours: Ours) -> float:

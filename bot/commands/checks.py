@@ -15,8 +15,8 @@ from otrbot.settings.file import toml_text
 from otrbot.settings.keys import KeyRing
 
 from otrcore.errors import OtrcoreError
-from otrcore.irc.dial import words
-from otrcore.irc.pacing import Pace
+from otrcore.irc.connection.dial import words
+from otrcore.irc.connection.pacing import Pace
 
 
 def surroundings(config: Config) -> list[str]:

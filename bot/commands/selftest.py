@@ -21,11 +21,11 @@ from otrbot.settings.keys import KeyRing
 from otrcore.errors import OtrcoreError
 from otrcore.events import Event, SessionEnded, SessionOpened, SmpSucceeded
 from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.listener import IncomingMessage
+from otrcore.irc.connection.pacing import Pace
+from otrcore.irc.connection.runner import Runner
 from otrcore.irc.keeper import StoreKeeper
-from otrcore.irc.listener import IncomingMessage
-from otrcore.irc.pacing import Pace
-from otrcore.irc.runner import Runner
 from otrcore.model import Protection
 from otrcore.store.store import Store
 

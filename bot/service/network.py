@@ -18,10 +18,10 @@ from otrbot.settings.keys import KeyRing
 from otrbot.talk.attended import Attendant, AttendedRunner
 
 from otrcore.errors import ConnectionFailed, OtrcoreError, StoreError
-from otrcore.irc import sasl
+from otrcore.irc.connection import sasl
+from otrcore.irc.connection.options import Login
 from otrcore.irc.keeper import StoreKeeper
 from otrcore.irc.lanes import Result, Threads
-from otrcore.irc.options import Login
 from otrcore.model import MessageState
 
 _log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from pathlib import Path
 from otrbot.settings.credentials import SecretFile
 
 from otrcore.errors import OtrcoreError
-from otrcore.irc.dial import ServerAddress
-from otrcore.irc.pacing import Pace
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.pacing import Pace
 
 REALNAME = "OTR test peer, write !help to it"
 

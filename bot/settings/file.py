@@ -26,7 +26,7 @@ from otrbot.settings.config import (
 from otrbot.settings.credentials import SecretFile
 from otrbot.settings.table import NETWORK, SECTIONS, SETTINGS, Setting
 
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
 from otrcore.irc.lines import printable
 
 PREFIX = "OTRBOT_"

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from otrbot.settings.config import REALNAME, Limits, LogFormat, LogLevel, Mechanism
 
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.pacing import Pace
 from otrcore.irc.isupport import Features
 from otrcore.irc.lines import printable
 from otrcore.irc.names import Target, classify, is_name
-from otrcore.irc.pacing import Pace
 from otrcore.model import Fingerprint
 
 MAX_LIST = 1000

@@ -11,12 +11,12 @@ from otrbot.talk.forgetful import ForgetfulKeeper
 from otrcore.conversation import Conversation
 from otrcore.events import Event
 from otrcore.irc.actions import Action
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.listener import IncomingMessage
+from otrcore.irc.connection.options import ConnectionOptions
+from otrcore.irc.connection.runner import Runner, Screen
 from otrcore.irc.keeper import Keeper
 from otrcore.irc.lanes import Threads
-from otrcore.irc.listener import IncomingMessage
-from otrcore.irc.options import ConnectionOptions
-from otrcore.irc.runner import Runner, Screen
 from otrcore.model import Fingerprint, MessageState
 
 

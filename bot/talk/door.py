@@ -10,7 +10,7 @@ from otrbot.talk.content import begins_ake, content_of, receiver_tag, version_to
 from otrbot.talk.limits import Answer
 from otrbot.talk.people import People
 
-from otrcore.irc.listener import IncomingMessage
+from otrcore.irc.connection.listener import IncomingMessage
 from otrcore.irc.names import Payload, Target, classify, fold
 from otrcore.wire import text as wire
 from otrcore.wire.fragment import Fragment

@@ -9,7 +9,7 @@ from enum import Enum
 
 from otrbot.settings.config import Limits
 
-from otrcore.irc.pacing import TokenBucket
+from otrcore.irc.connection.pacing import TokenBucket
 
 MAX_KNOWN = 2000
 """People of whom it is kept what they did; the one heard longest ago is forgotten first."""

@@ -28,7 +28,7 @@ from otrbot.talk.verification import Verifications
 from otrbot.talk.visit import PersonsVisit
 
 from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
-from otrcore.irc.listener import IncomingMessage
+from otrcore.irc.connection.listener import IncomingMessage
 from otrcore.irc.names import Payload, classify
 from otrcore.model import MessageState, Protection, SessionInfo
 

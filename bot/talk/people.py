@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from otrbot.talk.common import NO_LIMIT, Common
 from otrbot.talk.rehearsal import Rehearsal
 
+from otrcore.irc.connection.listener import IncomingMessage
 from otrcore.irc.conversations import MAX_CONVERSATIONS
-from otrcore.irc.listener import IncomingMessage
 
 
 @dataclass(slots=True, eq=False)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from ..errors import ConnectionFailed, OtrcoreError
 from ..irc import texts
 from ..irc.actions import AskSecret, ShowMessage, ShowNote
-from ..irc.dial import ServerAddress
+from ..irc.connection.address import ServerAddress
+from ..irc.connection.listener import IncomingMessage
+from ..irc.connection.pacing import Pace
+from ..irc.connection.runner import Runner
 from ..irc.isupport import Features
 from ..irc.keeper import Keeper
 from ..irc.lanes import Threads
-from ..irc.listener import IncomingMessage
 from ..irc.names import fold
-from ..irc.pacing import Pace
-from ..irc.runner import Runner
 from .process import StopSignals
 from .terminal import Input, Output, message_lines, note_lines, plain_line, printable, readable
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 from ..errors import OtrcoreError
 from ..events import Event, SessionEnded, SessionOpened
 from ..irc.actions import ShowMessage, ShowNote
-from ..irc.dial import ServerAddress
+from ..irc.connection.address import ServerAddress
+from ..irc.connection.listener import IncomingMessage
+from ..irc.connection.pacing import Pace
 from ..irc.keeper import StoreKeeper
-from ..irc.listener import IncomingMessage
-from ..irc.pacing import Pace
 from ..model import Protection
 from ..store.store import Store
 from .chat import IDLE_SECONDS, Chat

@@ -23,9 +23,9 @@ from ..events import (
     SmpSucceeded,
 )
 from ..irc.actions import ShowMessage, ShowNote
-from ..irc.dial import ServerAddress
+from ..irc.connection.address import ServerAddress
+from ..irc.connection.pacing import Pace
 from ..irc.keeper import StoreKeeper
-from ..irc.pacing import Pace
 from ..model import Fingerprint, Protection, Trust
 from ..store.store import Store
 from .chat import Chat

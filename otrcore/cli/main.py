@@ -55,7 +55,7 @@ def chat(
     data_dir: DataDir = None,
 ) -> None:
     """Talk with one person; encrypted, once one of you says so."""
-    from ..irc.dial import ServerAddress
+    from ..irc.connection.address import ServerAddress
     from ..irc.keeper import open_keeper
     from ..store.store import Store
     from . import passphrase

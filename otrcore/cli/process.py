@@ -51,7 +51,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask back, as in a scrip
 
 def server_argument(text: str) -> str:
     """Check a server's address, before anything is done with it."""
-    from ..irc.dial import ServerAddress
+    from ..irc.connection.address import ServerAddress
 
     return _checked(text, lambda: ServerAddress.parse(text))
 

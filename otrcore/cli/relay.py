@@ -20,8 +20,8 @@ from ..account import Account
 from ..conversation import Conversation
 from ..events import Event, Received, SessionEnd, SessionEnded, SessionOpened, SmpAsked, Transmit
 from ..identity import Identity
+from ..irc.connection.received import LineAssembler, parse
 from ..irc.lines import one_line
-from ..irc.received import LineAssembler, parse
 from ..model import MessageState, Protection
 from ..policy import MANUAL, Policy
 from ..wire.text import Query, classify

@@ -13,8 +13,8 @@ import unicodedata
 from typing import Any, TextIO
 
 from ..irc.actions import ShowMessage, ShowNote
+from ..irc.connection.listener import IncomingMessage
 from ..irc.isupport import Features
-from ..irc.listener import IncomingMessage
 from ..irc.names import Payload, classify
 from ..model import Protection
 

@@ -11,8 +11,7 @@ from ..errors import StoreError
 from ..irc.actions import Action, ShowNote
 from ..irc.commands import Command
 from ..irc.host import IrcHost
-from ..irc.keeper import NOT_SAVED
-from ..irc.saving import Saving
+from ..irc.saving import NOT_SAVED, Saving
 from ..store.settings import MAX_KEY, MAX_SETTINGS, MAX_VALUE
 from ..store.store import Store
 from . import actions

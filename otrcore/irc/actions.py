@@ -7,6 +7,7 @@ from enum import Enum
 
 from ..events import Event
 from ..model import Protection
+from .lines import Command
 
 
 class Verdict(Enum):
@@ -23,7 +24,7 @@ class Send:
 
     target: str
     lines: tuple[str, ...]
-    command: str = "PRIVMSG"
+    command: Command = "PRIVMSG"
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,15 +145,15 @@ def _run(command: Command, host: IrcHost | None, nick: str, argument: str) -> li
     """Run a command; one about a conversation once what is under way with the peer has ended."""
     run, anywhere = command.run, command.anywhere
     if anywhere is not None:
-        return _guarded(nick, lambda: anywhere(host, nick, argument))
+        return _or_told(nick, lambda: anywhere(host, nick, argument))
     if host is None or run is None:
         raise UsageError("Not connected yet: try again in a moment.")
-    return _guarded(
-        nick, lambda: host.in_turn(nick, lambda nick: _guarded(nick, lambda: run(host, nick, argument)))
+    return _or_told(
+        nick, lambda: host.in_turn(nick, lambda nick: _or_told(nick, lambda: run(host, nick, argument)))
     )
 
 
-def _guarded(nick: str, run: Callable[[], list[Action]]) -> list[Action]:
+def _or_told(nick: str, run: Callable[[], list[Action]]) -> list[Action]:
     try:
         return run()
     except OtrcoreError as error:

@@ -154,8 +154,11 @@ class IrcHost:
         return self._verdicts.incoming(sender, target, text, command, said)
 
     def outgoing(self, targets: str, text: str, command: str = "PRIVMSG") -> list[Decision]:
-        """Judge a message that the user wants sent, once for each target; PASS means: send it as it is."""
-        return self._verdicts.outgoing(targets, text, command)
+        """Judge a message that the user wants sent, once for each target; PASS means: send it as it is.
+
+        Whatever `command` is no PRIVMSG is judged as a NOTICE.
+        """
+        return self._verdicts.outgoing(targets, text, "PRIVMSG" if command == "PRIVMSG" else "NOTICE")
 
     def withdraw(self, targets: str, text: str) -> None:
         """Let a text not leave any more that was judged by `outgoing`, as the user has it back."""

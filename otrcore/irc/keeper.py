@@ -15,9 +15,8 @@ from ..store.identities import DEFAULT_NETWORK
 from ..store.networks import clean
 from ..store.store import Store
 from .memories import Memories, RecentMemories, StoredMemories
-from .saving import Saving
+from .saving import NOT_SAVED, Saving
 
-NOT_SAVED = "Until then, what is new is not saved, and ends with this program."
 PASSING = "Until then you have a key that ends with this program."
 UNKNOWN = (
     "Until then nobody is known, and nothing goes out unencrypted: /otr policy network default allows it."

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
-MAX_LINE_BYTES = 510
+Command = Literal["PRIVMSG", "NOTICE"]
+"""With what a text is sent."""
+
+MAX_DELIVERED_BYTES = 510
 """Bytes of a line as delivered, without CR LF and without IRCv3 tags (RFC 2812 section 2.3)."""
 
 WORST_USER = 20
@@ -13,6 +17,8 @@ WORST_HOST = 63
 
 ACTION = "\x01ACTION {}\x01"
 """A CTCP ACTION: what `/me` sends."""
+
+NO_ROOM = "The names that stand before a line to {} leave no room for a text: take a shorter nick."
 
 _MAX_PRINTABLE = 200
 _LINE_BREAKS = str.maketrans("", "", "\r\n\0")
@@ -33,13 +39,13 @@ def display_lines(text: str) -> tuple[str, ...]:
     return tuple(one_line(line) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
 
 
-def text_limit(nick: str, own_mask: str | None, target: str, command: str = "PRIVMSG") -> int:
+def text_limit(nick: str, own_mask: str | None, target: str, command: Command = "PRIVMSG") -> int:
     """Return how many bytes of text reach the target whole.
 
     `own_mask` is nick!user@host as others see it; while unknown, the longest one possible is assumed.
     """
     sender = len(own_mask.encode()) if own_mask else len(nick.encode()) + 2 + WORST_USER + WORST_HOST
-    return MAX_LINE_BYTES - len(":") - sender - len(f" {command} {target} :".encode())
+    return MAX_DELIVERED_BYTES - len(":") - sender - len(f" {command} {target} :".encode())
 
 
 def split_text(text: str, limit: int) -> Iterator[str]:

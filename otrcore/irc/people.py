@@ -12,6 +12,7 @@ from ..memory import PeerMemory
 from ..model import Fingerprint, Trust
 from .actions import Action, ShowNote
 from .memories import Memories, RecentMemories, merged
+from .saving import NOT_SAVED
 
 MAX_TRUSTED_NICKS = 50
 """Nicks under which a key is trusted without the user's doing; its owner can take more without end."""
@@ -93,7 +94,7 @@ class People:
     def not_saved(self, error: OtrcoreError) -> list[Action]:
         """Tell that something is known only as long as this program runs."""
         self.trouble = str(error)
-        return [ShowNote("", (f"{error} {_NOT_SAVED}",))]
+        return [ShowNote("", (f"{error} {NOT_SAVED}",))]
 
     def trusted(self, key: str, memory: PeerMemory) -> list[Fingerprint]:
         """Return those keys in somebody's memory that are trusted, be it under another nick."""
@@ -115,6 +116,3 @@ class People:
         """Return the other nicks under which a key is trusted."""
         known = self.memories.known_as(fingerprint, besides=key)
         return [other for other, trust in known.items() if trust is not Trust.NONE]
-
-
-_NOT_SAVED = "It holds until this program ends."

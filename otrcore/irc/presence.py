@@ -7,7 +7,7 @@ from collections import OrderedDict
 from ..conversation import SMALLEST_LINE_LIMIT
 from ..errors import OtrcoreError
 from .isupport import Features
-from .lines import text_limit
+from .lines import NO_ROOM, text_limit
 from .names import Addressed, Recipient, Target, classify, fold
 
 MAX_LIMITS = 500
@@ -83,6 +83,4 @@ class Presence:
     def require_room(self, nick: str) -> None:
         """Raise OtrcoreError if a line to a nick is too short for OTR."""
         if self.room(nick) < SMALLEST_LINE_LIMIT:
-            raise OtrcoreError(
-                f"The names that stand before a line to {nick} leave no room for OTR: take a shorter nick."
-            )
+            raise OtrcoreError(NO_ROOM.format(nick))

@@ -7,6 +7,9 @@ from collections.abc import Callable
 RETRY_AFTER = 10.0
 """Seconds: each attempt on a store that is locked keeps the chat waiting for half of one."""
 
+NOT_SAVED = "Until then, what is new is not saved, and ends with this program."
+"""What follows on the reason, which ends with the mend."""
+
 
 class Saving:
     """What all who use one store know about how it goes."""

@@ -72,10 +72,13 @@ _LOST_TEXT = {
     Reason.MALFORMED: "An encrypted message of {peer} arrived damaged: ask for it again.",
 }
 _REJECTED = {
-    Reason.MALFORMED: "{peer} sent something of OTR that is damaged, or none at all: it is not shown.",
+    Reason.MALFORMED: "{peer} sent something of OTR that is damaged, or none at all: it is not shown. "
+    "If a text is missing, ask for it again.",
     Reason.TOO_LARGE: "A message of {peer} was too long to be put together. Ask for it in parts.",
-    Reason.VERSION: "{peer} spoke an OTR version that is not in use here: it was not acted on.",
-    Reason.UNRECOGNIZED: "{peer} sent something that looks like OTR and is not: it is not shown.",
+    Reason.VERSION: "{peer} spoke an OTR version that is not in use here: it was not acted on. "
+    "If you want to talk encrypted, /otr start for a version that both of you have.",
+    Reason.UNRECOGNIZED: "{peer} sent something that looks like OTR and is not: it is not shown. "
+    "If you expected a text, ask for it again.",
 }
 _VERIFIED_BY = {
     Trust.COMPARED: "Verified: you have compared the fingerprints with {peer}.",
@@ -174,7 +177,10 @@ def explain(
         case ExtraKey(by_peer=True):
             return (f"{peer}'s client has offered a key for another program: nothing here makes use of it.",)
         case PeerComplained(text):
-            return (f"The client of {peer} reports an OTR error: {one_line(text)}",)
+            return (
+                f"The client of {peer} reports an OTR error: {one_line(text)}",
+                f"If {peer} has missed a text, send it again; if this goes on, /otr refresh for fresh keys.",
+            )
         case Rejected(reason, had_text=True) if reason in _LOST_TEXT:
             return (_LOST_TEXT[reason].format(peer=peer),)
         case Rejected(reason) if reason in _REJECTED:

@@ -17,7 +17,7 @@ from ..policy import Policy, Tagging
 from ..wire.text import MARK, TAG_BASE
 from .actions import Action, Decision, Send, ShowMessage, ShowNote, ShowOwn, Verdict
 from .conversations import Conversations
-from .lines import display_lines, one_line, split_action, split_text
+from .lines import Command, display_lines, one_line, split_action, split_text
 from .names import Addressed, Payload, Recipient, Target
 from .presence import Presence
 from .reactions import ACTION_PREFIX, Reactions
@@ -50,16 +50,16 @@ class Verdicts:
     ) -> Decision:
         """Judge a message that came; PASS means: show it as any other."""
         clean = one_line(text)
-        decision = _guarded(sender, "shown", lambda: self._incoming(sender, target, clean, command, said))
+        decision = _or_dropped(sender, "shown", lambda: self._incoming(sender, target, clean, command, said))
         return replace(_cleaned(decision, text, clean), actions=_said(decision.actions, said))
 
-    def outgoing(self, targets: str, text: str, command: str) -> list[Decision]:
+    def outgoing(self, targets: str, text: str, command: Command) -> list[Decision]:
         """Judge a message that the user wants sent, once for each target; PASS means: send it as it is."""
         clean = one_line(text)
         addressed = self._presence.classify(targets, clean)
         return [
             _cleaned(
-                _guarded(
+                _or_dropped(
                     recipient.name,
                     "sent",
                     partial(self._outgoing, recipient, addressed.payload, addressed.text, command),
@@ -95,7 +95,7 @@ class Verdicts:
 
             def hear(nick: str) -> Sequence[Action]:
                 own = presence.nick
-                judged = _guarded(nick, "shown", lambda: self._incoming(nick, own, text, command, said))
+                judged = _or_dropped(nick, "shown", lambda: self._incoming(nick, own, text, command, said))
                 return _said(_shown_late(judged, addressed, command), said)
 
             self._steps.behind(talk, hear)
@@ -109,7 +109,7 @@ class Verdicts:
         talk = conversations.open(recipient)
 
         def then(result: Callable[[], list[Event]]) -> Decision:
-            return _guarded(sender, "shown", lambda: self._heard(talk, sender, text, result))
+            return _or_dropped(sender, "shown", lambda: self._heard(talk, sender, text, result))
 
         peer = conversations.peers[talk.peer]
         peer.memory = talk.memory
@@ -135,7 +135,7 @@ class Verdicts:
             return Decision(sender, verdict, tuple(self._reactions.to(talk, events[1:])), first.text)
         return Decision(sender, Verdict.DROP, tuple(self._reactions.to(talk, events)))
 
-    def _outgoing(self, recipient: Recipient, payload: Payload, text: str, command: str) -> Decision:
+    def _outgoing(self, recipient: Recipient, payload: Payload, text: str, command: Command) -> Decision:
         self._renewal.catch_up()
         conversations, name = self._conversations, recipient.name
         talk = conversations.find(recipient.key)
@@ -178,10 +178,10 @@ class Verdicts:
         )
         return Decision(name, Verdict.DROP, (*own, *self._reactions.to(talk, events)))
 
-    def _sent_late(self, nick: str, payload: Payload, text: str, command: str) -> Sequence[Action]:
+    def _sent_late(self, nick: str, payload: Payload, text: str, command: Command) -> Sequence[Action]:
         """Send what the user typed while a step was under way."""
         typed, recipient = _as_typed(payload, text), self._presence.recipient(nick)
-        judged = _guarded(
+        judged = _or_dropped(
             nick, "sent", lambda: self._outgoing(recipient, payload, text, command), typed=typed
         )
         if judged.verdict is Verdict.DROP:
@@ -198,7 +198,7 @@ class Verdicts:
         return bool(policy.versions) and (known or policy.send_tag is Tagging.EVERYBODY)
 
 
-def _guarded(name: str, verb: str, judge: Callable[[], Decision], typed: str | None = None) -> Decision:
+def _or_dropped(name: str, verb: str, judge: Callable[[], Decision], typed: str | None = None) -> Decision:
     """Judge a message; whatever goes wrong ends in DROP."""
     try:
         return judge()

@@ -39,6 +39,8 @@ WRONG = [
         "text:2 imports otrcore.v3.ake",
     ),
     (rules.upward, {"otrcore.store.keys": "import otrcore.cli.main"}, "otrcore.cli.main, which is above"),
+    (rules.upward, {"otrcore.irc.host": "from .connection import runner"}, "irc.connection, which is above"),
+    (rules.upward, {"otrcore.engine.server": "import otrcore.irc.connection.dial"}, "dial, which is above"),
     (rules.homeless, {"otrbot.novelty": ""}, "otrbot.novelty is in no layer"),
     (
         rules.upward,
@@ -106,7 +108,7 @@ def test_right_tree_passes() -> None:
         "otrcore": "if TYPE_CHECKING:\n from .account import Account as Account",
         "otrcore.account": "from . import suites\nfrom .events import Event",
         "otrcore.events": "from .model import Protection",
-        "otrcore.irc.transport": "import socket\nfrom irc.client import Reactor",
+        "otrcore.irc.connection.transport": "import socket\nfrom irc.client import Reactor",
         "otrcore.irc.host": "import irc.message\nfrom otrcore import Account",
         "otrcore.suites": "from .v3 import ake\nfrom .v4 import dake",
         "otrcore.model": "import enum",

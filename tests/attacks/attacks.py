@@ -190,7 +190,8 @@ ATTACKS = (
     Attack(
         23,
         "Only the last fragment leaves",
-        _in("irc", "host", "every_line_arrives_whole") + _in("irc", "runner", "long_texts_arrive_whole"),
+        _in("irc", "host", "every_line_arrives_whole")
+        + _in("irc/connection", "runner", "long_texts_arrive_whole"),
     ),
     Attack(
         24,

@@ -15,10 +15,10 @@ from otrbot.talk.attended import AttendedRunner
 from otrbot.talk.peer import NO_DRILLS, EchoPeer
 
 from otrcore.events import SmpSucceeded
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.pacing import Pace
 from otrcore.irc.keeper import StoreKeeper
 from otrcore.irc.lanes import Threads
-from otrcore.irc.pacing import Pace
 from otrcore.model import MessageState
 from otrcore.store.store import Store
 from tests.clients.drivers.otr_peer import Message, OtrPeer

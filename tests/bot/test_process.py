@@ -17,7 +17,7 @@ from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.otr_peer import OtrPeer
 from tests.clients.drivers.programs import OtrBot
 from tests.clients.drivers.waiting import free_port, wait_for
-from tests.irc.hostile_server import HostileServer, Peer
+from tests.irc.connection.hostile_server import HostileServer, Peer
 
 NICK = "echo"
 LINES = 2000

@@ -11,7 +11,7 @@ from otrcore.cli.chat import Chat
 from otrcore.cli.terminal import Output
 from otrcore.identity import Identity
 from otrcore.irc.actions import AskSecret
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
 from tests.keepers import Given
 
 SECRET = "hunter2"

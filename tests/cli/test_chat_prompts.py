@@ -19,8 +19,8 @@ import pytest
 from otrcore.cli.chat import LONGEST_SECRET
 from otrcore.cli.terminal import MAX_LINE_BYTES
 from otrcore.events import SessionOpened, SmpAborted, SmpAsked, SmpFailed, SmpSucceeded
-from otrcore.irc.dial import ServerAddress
-from tests.irc.people import Person, Scene
+from otrcore.irc.connection.address import ServerAddress
+from tests.irc.connection.people import Person, Scene
 
 PATIENCE = 60.0
 PROMPT = "An empty line calls it off."

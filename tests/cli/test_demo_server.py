@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
 from otrcore.irc.isupport import Features
-from tests.irc.hostile_server import Client
+from tests.irc.connection.hostile_server import Client
 
 PATIENCE = 20.0
 

@@ -25,7 +25,7 @@ from otrcore.store.identities import Identities
 from tests.clients.drivers.otr_peer import OtrPeer
 from tests.clients.drivers.programs import InTerminal, OtrBot, OtrChat, installed, run, surroundings
 from tests.clients.drivers.waiting import free_port
-from tests.irc.hostile_server import HostileServer, Peer
+from tests.irc.connection.hostile_server import HostileServer, Peer
 
 REFUSED = 1
 USAGE = 2
@@ -234,7 +234,8 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path, port: int) -> None:
 
 
 def test_a_chat_goes_on_where_nothing_can_be_saved(tmp_path: Path, port: int) -> None:
-    goes_on_and_tells(tmp_path, port, "/proc/otrcore cannot be made", Path("/proc/otrcore"))
+    told = goes_on_and_tells(tmp_path, port, "/proc/otrcore", Path("/proc/otrcore"))
+    assert "/proc/otrcore cannot be made" in told
 
 
 @both
@@ -270,16 +271,20 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "data" / FILE_NAME
 
 
-def goes_on_and_tells(tmp_path: Path, port: int, why: str, data: Path | None = None) -> None:
-    """Without keys and contacts that were allowed to be met in the clear, nothing leaves unencrypted."""
+def goes_on_and_tells(tmp_path: Path, port: int, where: str, data: Path | None = None) -> str:
+    """Without keys and contacts that were allowed to be met in the clear, nothing leaves unencrypted.
+
+    Returns the one line that says why, by `where` in it.
+    """
     with OtrPeer(port, "bob") as peer:
         done = chat(tmp_path, f"127.0.0.1:{port}", data=data, typed="in the clear?\n/otr status\n")
         assert (done.returncode, done.stderr) == (0, "")
         peer.settle()
         assert "in the clear?" not in peer.plain("alice")
-    (told,) = [line for line in done.stdout.splitlines() if why in line]
+    (told,) = [line for line in done.stdout.splitlines() if where in line]
     assert told.isprintable()
     assert "nothing goes out unencrypted" in done.stdout
+    return told
 
 
 def test_a_damaged_database(tmp_path: Path, port: int, database: Path) -> None:
@@ -337,7 +342,8 @@ def test_a_chat_is_with_a_person(tmp_path: Path) -> None:
     server = f"127.0.0.1:{free_port()}"
     for name in ("#channel", "=bob"):
         data = ["--data-dir", str(tmp_path / "data")]
-        complaint(run(tmp_path, "otr", "chat", server, name, "--me", "alice", *data), USAGE)
+        done = run(tmp_path, "otr", "chat", server, name, "--me", "alice", *data)
+        assert f"'{name}' cannot be a nick" in complaint(done, USAGE)
 
 
 @pytest.mark.parametrize(

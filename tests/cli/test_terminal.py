@@ -29,7 +29,8 @@ from otrcore.cli.terminal import (
 )
 from otrcore.events import HeldBack, NotSent
 from otrcore.irc.actions import ShowMessage, ShowNote
-from otrcore.irc.listener import Command, IncomingMessage
+from otrcore.irc.connection.listener import IncomingMessage
+from otrcore.irc.lines import Command
 from otrcore.model import Protection
 
 CONTROLS = [chr(code) for code in [*range(0x20), *range(0x7F, 0xA0)]]

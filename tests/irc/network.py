@@ -32,6 +32,7 @@ from otrcore.irc.actions import (
 from otrcore.irc.commands import OTR
 from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
+from otrcore.irc.lines import Command
 from otrcore.model import MessageState, Protection
 from otrcore.policy import DEFAULT, Policy
 from tests.keepers import Given
@@ -116,7 +117,7 @@ class User:
                 self.shown.append(action)
         self.network.settle()
 
-    def say(self, targets: str, text: str, command: str = "PRIVMSG") -> list[Decision]:
+    def say(self, targets: str, text: str, command: Command = "PRIVMSG") -> list[Decision]:
         """Ask about what the user typed, and do as the answer says."""
         decisions = self.host.outgoing(targets, text, command)
         for decision in decisions:

@@ -12,6 +12,7 @@ from otrcore.irc.actions import ShowNote, Verdict
 from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
 from otrcore.irc.memories import MAX_MEMORIES, RecentMemories, merged
+from otrcore.irc.saving import NOT_SAVED
 from otrcore.memory import MAX_KEYS, STRANGER, KnownKey, PeerMemory
 from otrcore.model import Fingerprint, MessageState, Protection, Trust
 from otrcore.policy import ALWAYS, DEFAULT, MANUAL, NEVER, OPPORTUNISTIC, PRESETS
@@ -480,7 +481,7 @@ def test_a_store_that_fails_is_told_and_stops_nothing(network: Network, bob: Use
     alice.host = IrcHost("x", Given(alice._account_for, lambda name: Broken()), alice._sink)
     alice.host.connected("alice", network.features, alice.mask)
     alice.start("bob")
-    assert "The disk is full. It holds until this program ends." in alice.notes()
+    assert f"The disk is full. {NOT_SAVED}" in alice.notes()
     assert alice.host.state("bob") is MessageState.ENCRYPTED
 
 

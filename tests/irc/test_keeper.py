@@ -15,9 +15,9 @@ from otrcore.events import Queued
 from otrcore.irc.actions import ShowNote, Verdict
 from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
-from otrcore.irc.keeper import NOT_SAVED, PASSING, UNKNOWN, PassingKeeper, StoreKeeper, open_keeper
+from otrcore.irc.keeper import PASSING, UNKNOWN, PassingKeeper, StoreKeeper, open_keeper
 from otrcore.irc.memories import MAX_MEMORIES, Change, StoredMemories, learned
-from otrcore.irc.saving import RETRY_AFTER, Saving
+from otrcore.irc.saving import NOT_SAVED, RETRY_AFTER, Saving
 from otrcore.memory import MAX_KEYS, STRANGER, KnownKey, PeerMemory
 from otrcore.model import Fingerprint, Protection, Trust
 from otrcore.policy import ALWAYS, DEFAULT, MANUAL, NEVER
@@ -30,7 +30,6 @@ from tests.pair import Clock
 from tests.store.processes import NOBODY, as_nobody
 
 TEXT = "the text that matters"
-HOLDS = "It holds until this program ends."
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +186,7 @@ def test_it_is_told_once_and_not_at_each_message(
         with trouble(alice):
             alice.command("bob", "policy always")
             *earlier, told = complaints(alice, since)
-            assert told.endswith(HOLDS)
+            assert told.endswith(NOT_SAVED)
             assert not earlier or (trouble is damaged and "What other programs" in earlier[0])
             since = len(alice.done)
             for number in range(3):

@@ -31,7 +31,7 @@ from otrcore.irc.commands import OTR
 from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
 from otrcore.irc.lanes import Inline, Lanes, Threads
-from otrcore.irc.lines import display_lines
+from otrcore.irc.lines import Command, display_lines
 from otrcore.irc.names import Payload, classify
 from otrcore.irc.turns import MAX_WAITING, Turns
 from otrcore.memory import STRANGER, PeerMemory
@@ -137,7 +137,7 @@ class Heard:
             self.take([shown])
         self.take(decision.actions)
 
-    def decided(self, text: str, command: str, decision: Decision) -> None:
+    def decided(self, text: str, command: Command, decision: Decision) -> None:
         """Take a decision about a message of ours."""
         addressed = classify(decision.target, text, FEATURES)
         if addressed.payload is Payload.CTCP and command != "PRIVMSG":
@@ -222,7 +222,7 @@ class Alice(User):
         self.heard.take(actions)
         super().do(actions)
 
-    def say(self, targets: str, text: str, command: str = "PRIVMSG") -> list[Decision]:
+    def say(self, targets: str, text: str, command: Command = "PRIVMSG") -> list[Decision]:
         self.asked("outgoing", targets, text, command)
         decisions = self.host.outgoing(targets, text, command)
         for decision in decisions:

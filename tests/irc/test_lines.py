@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import get_args
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from otrcore.irc.lines import WORST_HOST, WORST_USER, display_lines, one_line, split_text, text_limit
+from otrcore.irc.lines import WORST_HOST, WORST_USER, Command, display_lines, one_line, split_text, text_limit
 
 SERVER_LIMIT = 512
 
 words = st.text(st.characters(codec="utf-8", exclude_characters=" \r\n\0:@!,", min_codepoint=33))
 nicks = words.filter(lambda word: 1 <= len(word.encode()) <= 60)
 hosts = words.filter(lambda word: 1 <= len(word.encode()) <= 100)
-commands = st.sampled_from(["PRIVMSG", "NOTICE"])
+commands: st.SearchStrategy[Command] = st.sampled_from(get_args(Command))
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"))
 blank_heavy = st.text(st.sampled_from("ab   é€😀\t"), max_size=300)
 
@@ -26,7 +27,7 @@ def delivered(mask: str, command: str, target: str, text: str) -> bytes:
 
 
 @given(nicks, nicks, hosts, nicks, commands)
-def test_the_limit_is_exact(nick: str, user: str, host: str, target: str, command: str) -> None:
+def test_the_limit_is_exact(nick: str, user: str, host: str, target: str, command: Command) -> None:
     mask = f"{nick}!{user}@{host}"
     limit = text_limit(nick, mask, target, command)
     assert len(delivered(mask, command, target, "x" * limit)) == SERVER_LIMIT
@@ -34,7 +35,7 @@ def test_the_limit_is_exact(nick: str, user: str, host: str, target: str, comman
 
 @given(nicks, nicks, hosts, nicks, commands)
 def test_with_an_unknown_mask_no_usual_line_is_too_long(
-    nick: str, user: str, host: str, target: str, command: str
+    nick: str, user: str, host: str, target: str, command: Command
 ) -> None:
     assume(len(user.encode()) <= WORST_USER and len(host.encode()) <= WORST_HOST)
     line = "x" * text_limit(nick, None, target, command)

@@ -14,6 +14,7 @@ from otrcore.irc.commands import OTR
 from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
 from otrcore.irc.keeper import StoreKeeper
+from otrcore.irc.saving import NOT_SAVED
 from otrcore.model import MessageState, Protection
 from otrcore.policy import ALWAYS, DEFAULT, MANUAL, NEVER, OPPORTUNISTIC, PRESETS, Policy
 from otrcore.wire.text import TAG_BASE
@@ -199,7 +200,7 @@ def test_what_cannot_be_saved_holds_all_the_same(network: Network, alice: Stored
     network.secure(alice, bob)
     alice.store_refuses()
     alice.command("bob", "policy network never")
-    assert any(line.endswith("It holds until this program ends.") for line in alice.notes())
+    assert any(line.endswith(NOT_SAVED) for line in alice.notes())
     assert bob.host.state("alice") is MessageState.FINISHED
     assert saved(alice) is None
     alice.say("bob", "plain")

@@ -47,7 +47,7 @@ def test_room_that_is_too_small_for_otr_is_refused(present: Presence) -> None:
     present.set_limit("bob", SMALLEST_LINE_LIMIT)
     present.require_room("bob")
     present.set_limit("bob", SMALLEST_LINE_LIMIT - 1)
-    with pytest.raises(OtrcoreError, match="to bob leave no room for OTR"):
+    with pytest.raises(OtrcoreError, match="to bob leave no room for a text"):
         present.require_room("bob")
 
 

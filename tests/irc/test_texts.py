@@ -69,7 +69,7 @@ PLAIN, ENCRYPTED, FINISHED = MessageState.PLAINTEXT, MessageState.ENCRYPTED, Mes
 
 # What the user can do next; a note that something went wrong has to name one.
 NEXT_STEP = re.compile(
-    r"/otr (start|end|smp (ask|answer|abort)|send|policy)|[Ss]end it|[Aa]sk for it|ask by voice|"
+    r"/otr (start|end|refresh|smp (ask|answer|abort)|send|policy)|[Ss]end it|[Aa]sk for it|ask by voice|"
     "in person|newer client"
 )
 
@@ -171,13 +171,12 @@ def test_an_event_that_speaks_for_itself_has_none(event: Event) -> None:
     [
         (event, state)
         for event, state in TELLING
-        if isinstance(event, NotSent | Held | SmpAsked | SmpFailed | Downgraded)
+        if isinstance(event, NotSent | Held | SmpAsked | SmpFailed | Downgraded | PeerComplained | Rejected)
         or (isinstance(event, SessionOpened) and event.trust is Trust.NONE)
         or (isinstance(event, SmpAborted) and state is ENCRYPTED)
         or (isinstance(event, NoCommonVersion) and event.offered & {1, 2})
         or (isinstance(event, HandshakeFailed) and state is not ENCRYPTED)
         or (isinstance(event, SessionEnded) and event.reason in (SessionEnd.PEER, SessionEnd.EXPIRED))
-        or (isinstance(event, Rejected) and event.had_text)
     ],
     ids=repr,
 )
@@ -427,7 +426,7 @@ def test_what_peers_choose_is_never_formatted(nasty: str) -> None:
         text = said(event, state, nasty)
         assert nasty in text
         assert text.replace(nasty, "bob").split() == said(event, state).split()
-    assert said(PeerComplained(nasty), PLAIN).endswith(f": {nasty}")
+    assert explain(PeerComplained(nasty), "bob", Standing())[0].endswith(f": {nasty}")
     assert f'"{nasty}"' in said(SmpAsked(nasty), ENCRYPTED)
     assert said(Resent(nasty), ENCRYPTED).endswith(f": {nasty}")
     for policy in PRESETS.values():
@@ -436,9 +435,10 @@ def test_what_peers_choose_is_never_formatted(nasty: str) -> None:
 
 
 @given(st.text())
-def test_a_complaint_is_one_line(text: str) -> None:
-    (line,) = explain(PeerComplained(text), "bob", Standing())
-    assert not set(line) & set("\r\n\0")
+def test_a_complaint_is_one_line_with_the_next_step_behind_it(text: str) -> None:
+    complaint, step = explain(PeerComplained(text), "bob", Standing())
+    assert not set(complaint) & set("\r\n\0")
+    assert explain(PeerComplained(""), "bob", Standing())[1] == step
 
 
 def test_a_long_complaint_is_cut() -> None:

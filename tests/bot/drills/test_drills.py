@@ -27,10 +27,10 @@ from otrcore.crypto import ed448, ring
 from otrcore.crypto.dsa import verify
 from otrcore.crypto.random import system_random
 from otrcore.events import Event
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.pacing import Pace
 from otrcore.irc.keeper import StoreKeeper
 from otrcore.irc.lanes import Threads
-from otrcore.irc.pacing import Pace
 from otrcore.policy import DEFAULT
 from otrcore.store.store import Store
 from otrcore.wire import messages3, messages4

@@ -14,7 +14,7 @@ from types import TracebackType
 from otrcore.account import Account
 from otrcore.events import Event, Received, SessionOpened, SmpAborted, SmpFailed, SmpSucceeded, Transmit
 from otrcore.identity import Identity
-from otrcore.irc.pacing import OutboundQueue, Pace
+from otrcore.irc.connection.pacing import OutboundQueue, Pace
 from otrcore.model import Fingerprint, MessageState, Protection
 from otrcore.policy import DEFAULT
 

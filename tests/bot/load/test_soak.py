@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from otrcore.irc.pacing import Pace
+from otrcore.irc.connection.pacing import Pace
 from tests.bot.bot_process import get
 from tests.bot.load.crowd import BOT, Crowd, Peer, Story, pause
 from tests.bot.load.process import At, Bot, configuration

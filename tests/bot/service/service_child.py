@@ -17,7 +17,7 @@ from otrbot.settings.config import Config, LogConfig, LogLevel, NetworkConfig
 from otrbot.settings.keys import KeyRing
 
 from otrcore.errors import StoreError
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
 
 log = logging.getLogger("child")
 CANARY = "unmentionable"

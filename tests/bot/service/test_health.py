@@ -17,7 +17,7 @@ from otrbot.service.health import MAX_REQUESTS, PONG_SECONDS, Health, HealthServ
 from otrbot.settings.config import ConfigError, HttpConfig
 
 from tests.clients.drivers.waiting import free_port, wait_for
-from tests.irc.hostile_server import Clock
+from tests.irc.connection.hostile_server import Clock
 
 
 class Bot:

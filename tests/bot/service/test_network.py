@@ -25,13 +25,13 @@ from otrbot.talk.attended import AttendedRunner
 from otrcore.errors import ConnectionFailed, StoreError
 from otrcore.events import SessionOpened
 from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
-from otrcore.irc.dial import ServerAddress
-from otrcore.irc.listener import IncomingMessage
-from otrcore.irc.pacing import Pace
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.listener import IncomingMessage
+from otrcore.irc.connection.pacing import Pace
 from tests.clients.drivers.otr_peer import OtrPeer
 from tests.clients.drivers.waiting import wait_for
-from tests.irc.certificates import make_certificate
-from tests.irc.hostile_server import HostileServer, Peer
+from tests.irc.connection.certificates import make_certificate
+from tests.irc.connection.hostile_server import HostileServer, Peer
 
 PASSWORD = "canary-91be"
 

@@ -25,8 +25,8 @@ from otrbot.settings.credentials import SecretFile
 from otrbot.settings.file import load, template, toml_text, variables
 from otrbot.settings.table import SETTINGS
 
-from otrcore.irc.dial import ServerAddress
-from otrcore.irc.pacing import Pace
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.pacing import Pace
 
 ONE = '[network.one]\nserver = "irc.example.org"\n'
 TWO = ONE + '[network.two]\nserver = "irc2.example.org:7000"\ntls = false\n'

@@ -11,10 +11,10 @@ from otrbot.talk.peer import EchoPeer
 from otrcore.account import Account
 from otrcore.events import Event, Received, Transmit
 from otrcore.identity import Identity
-from otrcore.irc.pacing import Pace
+from otrcore.irc.connection.pacing import Pace
 from otrcore.model import MessageState
 from tests.bot.by_hand import NICK, OPEN
-from tests.irc.hostile_server import HostileServer, Peer
+from tests.irc.connection.hostile_server import HostileServer, Peer
 from tests.keepers import Given
 
 

@@ -15,11 +15,11 @@ from otrbot.talk.replies import HINT
 
 from otrcore.account import Account
 from otrcore.identity import Identity
-from otrcore.irc.pacing import Pace
+from otrcore.irc.connection.pacing import Pace
 from tests.bot.by_hand import NICK, OPEN, Bot, answers, limits
 from tests.bot.conftest import BotFactory
 from tests.clients.drivers.otr_peer import OtrPeer
-from tests.irc.hostile_server import HostileServer, Peer
+from tests.irc.connection.hostile_server import HostileServer, Peer
 from tests.keepers import Given
 
 

@@ -19,7 +19,7 @@ from tests.bot.talk.scripted import Scripted, play
 from tests.clients.drivers.irssi import Irssi
 from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.otr_peer import OtrPeer
-from tests.irc.hostile_server import Peer
+from tests.irc.connection.hostile_server import Peer
 
 
 def nonsense(rng: random.Random, server: Peer) -> str:

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from otrcore.irc.nickchoice import MAX_ATTEMPTS
-from tests.irc.hostile_server import (
+from otrcore.irc.connection.nickchoice import MAX_ATTEMPTS
+from tests.irc.connection.hostile_server import (
     TAKEN,
     Client,
     Clock,

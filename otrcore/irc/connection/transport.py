@@ -58,7 +58,7 @@ class Receiver(Protocol):
 
 
 class Transport(irc.client.ServerConnection):  # type: ignore[misc]  # the library has no types
-    """The library's connection on a socket that never blocks, with every way in and out guarded."""
+    """The library's connection on a socket that never blocks, with our own ways in and out."""
 
     buffer_class = LineAssembler
 

@@ -21,15 +21,17 @@ from otrcore.events import (
     SmpSucceeded,
     Transmit,
 )
-from otrcore.irc import runner as runner_module
-from otrcore.irc.actions import ShowMessage
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.actions import Action, Send, ShowMessage
+from otrcore.irc.commands import Command, Table
+from otrcore.irc.connection import runner as runner_module
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.pacing import MAX_LINES_PER_TARGET, Pace
+from otrcore.irc.host import IrcHost
 from otrcore.irc.lines import split_text
-from otrcore.irc.pacing import MAX_LINES_PER_TARGET, Pace
 from otrcore.model import MessageState, Protection
 from otrcore.wire.text import TAG_BASE
-from tests.irc.hostile_server import HostileServer, Peer
-from tests.irc.people import PATIENCE, Person, Scene
+from tests.irc.connection.hostile_server import HostileServer, Peer
+from tests.irc.connection.people import PATIENCE, Person, Scene
 from tests.pair import identity
 
 
@@ -218,6 +220,27 @@ def test_to_who_left_nothing_is_sent_plain(scene: Scene) -> None:
     assert stranger.plain_texts == ["hello stranger"]
 
 
+def test_what_is_to_leave_as_a_notice_does(server: ServerAddress) -> None:
+    def tell(_host: IrcHost, nick: str, argument: str) -> list[Action]:
+        return [Send(nick, (argument,), "NOTICE"), Send(nick, (argument,))]
+
+    scene = Scene(server)
+    alice = Person(
+        server, "alice", commands=Table([Command("tell", "say it in both ways", tell, argument="TEXT")])
+    )
+    scene.people.append(alice)
+    alice.runner.connect()
+    bob = scene.join("bob")
+    scene.until(lambda: alice.is_ready)
+    alice.runner.command("bob", "tell hello")
+    scene.until(lambda: len(bob.plain_messages) == 2)
+    assert [(message.command, message.text) for message in bob.plain_messages] == [
+        ("NOTICE", "hello"),
+        ("PRIVMSG", "hello"),
+    ]
+    scene.close()
+
+
 def test_leaving_ends_every_conversation(scene: Scene) -> None:
     alice, bob = scene.secured()
     carol = scene.join("carol")
@@ -250,7 +273,7 @@ def test_a_full_queue_hands_the_text_back(scene: Scene) -> None:
     assert slow.notes == []
     slow.runner.say("bob", "one too many")
     assert slow.notes[-1].typed == "one too many"
-    assert "too much is waiting" in slow.notes[-1].lines[0]
+    assert "Too much is waiting" in slow.notes[-1].lines[0]
     slow.runner.act("bob", "waves")
     assert "waves" in (slow.notes[-1].typed or "")
     scene.people.remove(slow)
@@ -263,7 +286,7 @@ def test_a_full_queue_hands_an_encrypted_text_back(scene: Scene) -> None:
     # Nobody processes, so nothing leaves: the queue can only grow.
     for number in range(2 * MAX_LINES_PER_TARGET):
         alice.runner.say("bob", f"text {number}")
-        full = any("too much is waiting" in note.lines[0] for note in alice.notes)
+        full = any("Too much is waiting" in note.lines[0] for note in alice.notes)
         if full:
             break
     assert full
@@ -277,7 +300,7 @@ def test_without_a_connection_the_text_is_handed_back(server: ServerAddress) -> 
     person = Person(server, "alice")
     person.runner.say("bob", "too early")
     assert person.notes[-1].typed == "too early"
-    assert "no connection" in person.notes[-1].lines[0]
+    assert "not connected" in person.notes[-1].lines[0]
     person.runner.start("bob")
     assert "Not connected yet" in person.notes[-1].lines[0]
     person.runner.close("never begun")
@@ -367,7 +390,8 @@ def test_a_target_that_leaves_no_room_does_no_harm(scene: Scene) -> None:
     for target in ("b" * 500, "b" * 2000):
         alice.runner.say(target, "hello")
         alice.runner.start(target)
-        scene.until(lambda: alice.notes)
+        plain, encrypted = (note.lines[0] for note in alice.notes)
+        assert plain.endswith(encrypted), "both say the same"
         alice.shown.clear()
 
 

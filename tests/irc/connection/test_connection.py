@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from otrcore.errors import UsageError
-from otrcore.irc.dial import ServerAddress
-from otrcore.irc.pacing import MAX_LINES_PER_TARGET, Pace
-from tests.irc.hostile_server import (
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.pacing import MAX_LINES_PER_TARGET, Pace
+from tests.irc.connection.hostile_server import (
     SENTINEL,
     Client,
     Clock,

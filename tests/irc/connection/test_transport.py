@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from otrcore.irc.pacing import MAX_LINES_PER_TARGET
-from tests.irc.certificates import trusting
-from tests.irc.hostile_server import (
+from otrcore.irc.connection.pacing import MAX_LINES_PER_TARGET
+from tests.irc.connection.certificates import trusting
+from tests.irc.connection.hostile_server import (
     SENTINEL,
     Client,
     Clock,

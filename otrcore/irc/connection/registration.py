@@ -8,7 +8,7 @@ Source: https://modern.ircdocs.horse/#connection-registration
 
 from __future__ import annotations
 
-from .names import is_name
+from ..names import is_name
 from .nickchoice import NickChoice
 from .options import Login, Settings
 from .received import ReceivedLine

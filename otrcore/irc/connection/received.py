@@ -14,9 +14,9 @@ from types import MappingProxyType
 
 import irc.message
 
-from .lines import one_line
+from ..lines import one_line
 
-MAX_LINE_BYTES = 16384
+MAX_RECEIVED_BYTES = 16384
 """Longest line kept: the protocol allows 512 bytes after 8191 bytes of tags. More is thrown away unread."""
 
 _LINE = re.compile(
@@ -27,7 +27,7 @@ _LINE = re.compile(
 class LineAssembler:
     """Cuts a byte stream into lines, in bounded memory.
 
-    A line longer than `MAX_LINE_BYTES` is discarded up to its newline, and the connection goes on: only a
+    A line longer than `MAX_RECEIVED_BYTES` is discarded up to its newline, and the connection goes on: only a
     broken or hostile server sends one, and whoever makes a server send it should not be able to close a
     connection with it. CR and NUL are removed wherever they stand; some servers let them through, and both
     end lines elsewhere.
@@ -44,12 +44,12 @@ class LineAssembler:
         *ended, self._rest = (self._rest + data.translate(None, b"\r\0")).split(b"\n")
         lines: list[bytes] = []
         for line in ended:
-            if self._too_long or len(line) > MAX_LINE_BYTES:
+            if self._too_long or len(line) > MAX_RECEIVED_BYTES:
                 self.discarded += 1
                 self._too_long = False
             else:
                 lines.append(line)
-        if len(self._rest) > MAX_LINE_BYTES:
+        if len(self._rest) > MAX_RECEIVED_BYTES:
             self._rest = b""
             self._too_long = True
         return lines

@@ -11,16 +11,16 @@ import pytest
 from otrcore.account import Account
 from otrcore.errors import UsageError
 from otrcore.events import SessionEnded, SessionOpened, SmpAsked, SmpSucceeded
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.pacing import Pace
+from otrcore.irc.connection.runner import LAST_WORDS
 from otrcore.irc.keeper import StoreKeeper
 from otrcore.irc.lanes import Threads
 from otrcore.irc.memories import RecentMemories
-from otrcore.irc.pacing import Pace
-from otrcore.irc.runner import LAST_WORDS
 from otrcore.model import MessageState
 from otrcore.store.store import Store
-from tests.irc.hostile_server import HostileServer, Peer
-from tests.irc.people import Person, Scene
+from tests.irc.connection.hostile_server import HostileServer, Peer
+from tests.irc.connection.people import Person, Scene
 from tests.keepers import Given
 from tests.pair import identity, speaking
 

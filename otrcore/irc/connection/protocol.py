@@ -14,12 +14,12 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from ..errors import ConnectionFailed
-from .isupport import Features
+from ...errors import ConnectionFailed
+from ..isupport import Features
+from ..lines import Command, printable
+from ..names import fold, is_name
 from .keepalive import KeepAlive
-from .lines import printable
-from .listener import Command, IncomingMessage, Listener
-from .names import fold, is_name
+from .listener import IncomingMessage, Listener
 from .nickregain import NickRegain
 from .options import Login, Settings
 from .ownmask import OwnMask

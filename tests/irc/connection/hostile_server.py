@@ -17,10 +17,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from otrcore.irc.connection import Connection
-from otrcore.irc.dial import ServerAddress
-from otrcore.irc.listener import IncomingMessage
-from otrcore.irc.pacing import Pace
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.connection import Connection
+from otrcore.irc.connection.listener import IncomingMessage
+from otrcore.irc.connection.pacing import Pace
 
 PATIENCE = 20.0
 """Seconds after which a test that waits for something has failed; nothing ever waits this long when all is

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from otrcore.account import Account
 from otrcore.events import SessionOpened
 from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.commands import OTR, Table
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.listener import IncomingMessage
+from otrcore.irc.connection.pacing import Pace
+from otrcore.irc.connection.runner import Runner
 from otrcore.irc.keeper import Keeper
 from otrcore.irc.lanes import Threads
-from otrcore.irc.listener import IncomingMessage
-from otrcore.irc.pacing import Pace
-from otrcore.irc.runner import Runner
 from otrcore.model import Protection
 from tests.keepers import Given
 from tests.pair import identity
@@ -34,6 +35,7 @@ class Person:
         *,
         keeper: Keeper | None = None,
         lanes: Threads | None = None,
+        commands: Table = OTR,
     ) -> None:
         self.is_ready = False
         self.plain_messages: list[IncomingMessage] = []
@@ -55,6 +57,7 @@ class Person:
             pace=pace,
             clock=self._clock,
             lanes=lanes,
+            commands=commands,
         )
 
     def _clock(self) -> float:

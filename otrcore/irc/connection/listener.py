@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-Command = Literal["PRIVMSG", "NOTICE"]
+from ..lines import Command
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.irc.hostile_server import (
+from tests.irc.connection.hostile_server import (
     SENTINEL,
     Client,
     Clock,

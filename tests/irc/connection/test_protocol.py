@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.irc.hostile_server import (
+from tests.irc.connection.hostile_server import (
     SENTINEL,
     TAKEN,
     Client,

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
-from ..errors import ConnectionFailed, UsageError
-from .dial import ServerAddress, open_socket
-from .isupport import Features
-from .lines import printable
-from .listener import Command, Listener
-from .names import is_recipient
+from ...errors import ConnectionFailed, UsageError
+from ..isupport import Features
+from ..lines import Command, printable
+from ..names import is_recipient
+from .address import ServerAddress
+from .dial import open_socket
+from .listener import Listener
 from .options import ConnectionOptions, Login, Settings
 from .protocol import ClientProtocol
 from .transport import STOPPED_READING, Transport

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otrcore.irc.nickregain import MAX_LOSSES, NickRegain
+from otrcore.irc.connection.nickregain import MAX_LOSSES, NickRegain
 
 
 def regain(*, monitor: bool) -> NickRegain:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otrcore.irc.received import MAX_LINE_BYTES, LineAssembler, ReceivedLine, decode, parse
+from otrcore.irc.connection.received import MAX_RECEIVED_BYTES, LineAssembler, ReceivedLine, decode, parse
 
 
 def parsed(line: str) -> ReceivedLine:
@@ -85,15 +85,15 @@ def test_a_line_without_end_is_discarded_in_bounded_memory(piece: int) -> None:
     assembler = LineAssembler()
     for _ in range(1_000_000 // piece):
         assert assembler.feed(b"x" * piece) == []
-        assert len(assembler._rest) <= MAX_LINE_BYTES
+        assert len(assembler._rest) <= MAX_RECEIVED_BYTES
     assert assembler.feed(b"tail\r\nnext\r\n") == [b"next"]
     assert assembler.discarded == 1
 
 
 def test_a_long_line_in_one_piece_is_discarded_alone() -> None:
     assembler = LineAssembler()
-    longest = b"y" * MAX_LINE_BYTES
-    assert assembler.feed(b"a\n" + b"x" * (MAX_LINE_BYTES + 1) + b"\nb\n" + longest + b"\n") == [
+    longest = b"y" * MAX_RECEIVED_BYTES
+    assert assembler.feed(b"a\n" + b"x" * (MAX_RECEIVED_BYTES + 1) + b"\nb\n" + longest + b"\n") == [
         b"a",
         b"b",
         longest,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar
 
-from ..errors import ConnectionFailed
+from ...errors import ConnectionFailed
 
 CHUNK = 400
 """Characters of base64 in an AUTHENTICATE; one that is full says that another follows."""

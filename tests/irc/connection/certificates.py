@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from otrcore.irc.options import Login
+from otrcore.irc.connection.options import Login
 
 
 def make_certificate(path: Path, passphrase: bytes = b"") -> Path:

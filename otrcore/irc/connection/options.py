@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from ..lines import printable
+from ..names import is_name
 from .dial import TlsContext
-from .lines import printable
-from .names import is_name
 from .pacing import MAX_LINES, MAX_LINES_PER_TARGET, Pace
 from .sasl import Credentials
 

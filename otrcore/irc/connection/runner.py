@@ -9,16 +9,17 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar, Unpack
 
-from ..errors import ConnectionFailed, OtrcoreError, UsageError
-from ..model import Fingerprint, MessageState
-from .actions import Action, AskSecret, CloseSecret, LogOn, Send, ShowMessage, ShowNote, ShowOwn, Verdict
-from .commands import OTR, Table
+from ...conversation import SMALLEST_LINE_LIMIT
+from ...errors import ConnectionFailed, OtrcoreError, UsageError
+from ...model import Fingerprint, MessageState
+from ..actions import Action, AskSecret, CloseSecret, LogOn, Send, ShowMessage, ShowNote, ShowOwn, Verdict
+from ..commands import OTR, Table
+from ..host import IrcHost
+from ..keeper import Keeper
+from ..lanes import Inline, Lanes, Result, Threads
+from ..lines import ACTION, NO_ROOM, one_line, split_action, split_text, text_limit
+from .address import ServerAddress
 from .connection import Connection
-from .dial import ServerAddress
-from .host import IrcHost
-from .keeper import Keeper
-from .lanes import Inline, Lanes, Result, Threads
-from .lines import ACTION, one_line, split_action, split_text, text_limit
 from .listener import IncomingMessage
 from .options import ConnectionOptions
 
@@ -32,9 +33,6 @@ PATIENCE_AT_THE_END = 3.0
 
 LAST_WORDS = 10
 """Lines that may leave past the pace when the connection is closed: few enough for every server."""
-
-SMALLEST_ROOM = 40
-"""Bytes of text in a line below which the network is not worth talking on."""
 
 
 T = TypeVar("T")
@@ -261,7 +259,7 @@ class Runner:
         at_once = LAST_WORDS
         for goodbye in goodbyes:
             at_once -= len(goodbye.lines)
-            self._connection.send(goodbye.target, goodbye.lines, paced=at_once < 0)
+            self._connection.send(goodbye.target, goodbye.lines, goodbye.command, paced=at_once < 0)
         self._wait(patience, lambda: bool(self.waiting and self.registered))
         self._connection.discard()
         self._connection.quit(reason)
@@ -314,8 +312,8 @@ class Runner:
 
     def _send_plain(self, target: str, text: str) -> None:
         room = text_limit(self._connection.nick, self._connection.own_mask, target)
-        if room < SMALLEST_ROOM:
-            self._not_sent(target, text, "the names that stand before it leave no room. Take a shorter nick")
+        if room < SMALLEST_LINE_LIMIT:  # who has no room for OTR is not to be left with plain text alone
+            self._not_sent(target, text, NO_ROOM.format(target))
             return
         before, after = ACTION.split("{}")
         if text.startswith(before) and text.endswith(after):
@@ -331,7 +329,7 @@ class Runner:
                 pass  # it stands where it was typed, and there is no log
             elif not isinstance(action, Send):
                 self._show(action)
-            elif not self._connection.send(action.target, action.lines):
+            elif not self._connection.send(action.target, action.lines, action.command):
                 self._not_sent(action.target, typed, self._hindrance())
 
     def _show(self, action: ShowMessage | ShowNote | AskSecret | CloseSecret) -> None:
@@ -343,11 +341,12 @@ class Runner:
             self._screen.show(action)
 
     def _hindrance(self) -> str:
-        why = "too much is waiting to be sent" if self._connection.connected else "there is no connection"
-        return f"{why}. Try again later"
+        if self._connection.registered:
+            return "Too much is waiting to be sent. Send it again once that has left."
+        return "You are not connected to the server. Send it again once you are."
 
     def _not_sent(self, target: str, typed: str | None, why: str) -> None:
-        self._screen.show(ShowNote(target, (f"Not sent to {target}: {why}.",), typed=typed))
+        self._screen.show(ShowNote(target, (f"Not sent to {target}. {why}",), typed=typed))
 
 
 def _with_text(message: IncomingMessage, text: str) -> IncomingMessage:

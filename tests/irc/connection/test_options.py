@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from otrcore.irc.connection import Connection
-from otrcore.irc.dial import ServerAddress
-from otrcore.irc.options import Login
-from tests.irc.hostile_server import (
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.connection import Connection
+from otrcore.irc.connection.options import Login
+from tests.irc.connection.hostile_server import (
     Client,
     Recorder,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from otrcore.irc.nickchoice import MAX_ATTEMPTS, NickChoice
+from otrcore.irc.connection.nickchoice import MAX_ATTEMPTS, NickChoice
 
 
 def asked(choice: NickChoice, answer: Callable[[str], str | None]) -> list[str]:

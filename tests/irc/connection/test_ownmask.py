@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.irc.hostile_server import (
+from tests.irc.connection.hostile_server import (
     SENTINEL,
     Client,
     HostileServer,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otrcore.irc.pacing import (
+from otrcore.irc.connection.pacing import (
     HOLD_SECONDS,
     MAX_HELD,
     MAX_LINES,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otrcore.irc.options import Login
-from otrcore.irc.sasl import (
+from otrcore.irc.connection.options import Login
+from otrcore.irc.connection.sasl import (
     CHUNK,
     AuthenticationRefused,
     Credentials,
@@ -22,7 +22,7 @@ from otrcore.irc.sasl import (
     Plain,
     chunks,
 )
-from tests.irc.hostile_server import Client, Clock, HostileServer, Peer
+from tests.irc.connection.hostile_server import Client, Clock, HostileServer, Peer
 
 PASSWORD = "canary-3a7f"
 PLAIN = Plain("echo", PASSWORD)
