@@ -23,6 +23,7 @@ from otrcore.events import Event, SessionEnded, SessionOpened, SmpSucceeded
 from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
 from otrcore.irc.connection.address import ServerAddress
 from otrcore.irc.connection.listener import IncomingMessage
+from otrcore.irc.connection.options import Settings
 from otrcore.irc.connection.pacing import Pace
 from otrcore.irc.connection.runner import Runner
 from otrcore.irc.keeper import StoreKeeper
@@ -57,7 +58,7 @@ class _Peer:
         self.echoes: list[str] = []
         self.lost = ""
         keeper = StoreKeeper(self._store, contacts=False)
-        self.runner = Runner(address, PEER, self, keeper, realname="self-test", pace=Pace.NONE)
+        self.runner = Runner(address, Settings(PEER, "self-test", pace=Pace.NONE), self, keeper)
 
     def close(self) -> None:
         """Leave."""

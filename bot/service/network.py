@@ -19,7 +19,7 @@ from otrbot.talk.attended import Attendant, AttendedRunner
 
 from otrcore.errors import ConnectionFailed, OtrcoreError, StoreError
 from otrcore.irc.connection import sasl
-from otrcore.irc.connection.options import Login
+from otrcore.irc.connection.options import Login, Settings
 from otrcore.irc.keeper import StoreKeeper
 from otrcore.irc.lanes import Result, Threads
 from otrcore.model import MessageState
@@ -173,13 +173,9 @@ class Network:
     def _make_runner(self, keeper: StoreKeeper) -> AttendedRunner:
         network, limits = self._network, self._config.limits
         try:
-            return AttendedRunner(
-                network.server,
+            settings = Settings(
                 network.nick,
-                self._peer,
-                keeper,
-                realname=network.realname,
-                lanes=self._lanes,
+                network.realname,
                 pace=network.pace,
                 altnicks=network.altnicks,
                 login=self._login,
@@ -191,6 +187,7 @@ class Network:
             )
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        return AttendedRunner(network.server, settings, self._peer, keeper, lanes=self._lanes)
 
     def _login(self) -> Login:
         """Read passwords and certificates, which may have been renewed since."""

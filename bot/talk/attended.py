@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol, Unpack
+from typing import Protocol
 
 from otrbot.talk.forgetful import ForgetfulKeeper
 
@@ -13,7 +13,7 @@ from otrcore.events import Event
 from otrcore.irc.actions import Action
 from otrcore.irc.connection.address import ServerAddress
 from otrcore.irc.connection.listener import IncomingMessage
-from otrcore.irc.connection.options import ConnectionOptions
+from otrcore.irc.connection.options import Settings
 from otrcore.irc.connection.runner import Runner, Screen
 from otrcore.irc.keeper import Keeper
 from otrcore.irc.lanes import Threads
@@ -39,27 +39,16 @@ class AttendedRunner(Runner):
     def __init__(
         self,
         address: ServerAddress,
-        nick: str,
+        settings: Settings,
         attendant: Attendant,
         keeper: Keeper,
         *,
-        realname: str,
         clock: Callable[[], float] = time.monotonic,
         lanes: Threads | None = None,
-        **options: Unpack[ConnectionOptions],
     ) -> None:
         """As a Runner's."""
         self._keeper_of_keys = ForgetfulKeeper(keeper)
-        super().__init__(
-            address,
-            nick,
-            attendant,
-            self._keeper_of_keys,
-            realname=realname,
-            clock=clock,
-            lanes=lanes,
-            **options,
-        )
+        super().__init__(address, settings, attendant, self._keeper_of_keys, clock=clock, lanes=lanes)
         self._attendant = attendant
 
     @property

@@ -10,6 +10,7 @@ from ..irc import texts
 from ..irc.actions import AskSecret, ShowMessage, ShowNote
 from ..irc.connection.address import ServerAddress
 from ..irc.connection.listener import IncomingMessage
+from ..irc.connection.options import Settings
 from ..irc.connection.pacing import Pace
 from ..irc.connection.runner import Runner
 from ..irc.isupport import Features
@@ -52,7 +53,7 @@ class Chat:
         """The secret that the next line is, whatever happens meanwhile: it must not be sent as a text."""
         self._more_of_it = False
         self._input: Input | None = None
-        self.runner = Runner(address, me, self, keeper, realname="otrcore", pace=pace, lanes=Threads())
+        self.runner = Runner(address, Settings(me, "otrcore", pace=pace), self, keeper, lanes=Threads())
 
     def ready(self) -> None:
         """Tell where we are and what can be done."""

@@ -16,6 +16,7 @@ from otrbot.talk.peer import NO_DRILLS, EchoPeer
 
 from otrcore.events import SmpSucceeded
 from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.options import Settings
 from otrcore.irc.connection.pacing import Pace
 from otrcore.irc.keeper import StoreKeeper
 from otrcore.irc.lanes import Threads
@@ -82,17 +83,19 @@ class Bot:
         """Return the runner once it is registered; None if its nick was taken."""
         runner = AttendedRunner(
             ServerAddress("127.0.0.1", self.wire.port),
-            NICK,
+            Settings(
+                NICK,
+                REALNAME,
+                capabilities=("message-tags",),
+                pace=Pace.NONE,
+                # A clock that jumps is no server that has fallen silent.
+                ping_after=100_000.0,
+                drop_after=200_000.0,
+            ),
             self.peer,
             StoreKeeper(self._store, contacts=False, clock=self.clock),
-            realname=REALNAME,
             clock=self.clock,
             lanes=self._lanes,
-            capabilities=("message-tags",),
-            pace=Pace.NONE,
-            # A clock that jumps is no server that has fallen silent.
-            ping_after=100_000.0,
-            drop_after=200_000.0,
         )
         self.peer.speak_by(runner)
         runner.connect()

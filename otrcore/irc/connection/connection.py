@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar, Unpack
+from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import ConnectionFailed, UsageError
 from ..isupport import Features
@@ -17,7 +17,7 @@ from ..names import is_recipient
 from .address import ServerAddress
 from .dial import open_socket
 from .listener import Listener
-from .options import ConnectionOptions, Login, Settings
+from .options import Login, Settings
 from .protocol import ClientProtocol
 from .transport import STOPPED_READING, Transport
 
@@ -37,17 +37,12 @@ class Connection:
     def __init__(
         self,
         address: ServerAddress,
-        nick: str,
+        settings: Settings,
         listener: Listener,
-        *,
-        realname: str,
-        username: str,
         clock: Callable[[], float] = time.monotonic,
-        **options: Unpack[ConnectionOptions],
     ) -> None:
-        """`options` are explained at Settings; ValueError as there."""
         self.address = address
-        self._settings = Settings(nick, realname, username, **options)
+        self._settings = settings
         self._listener = listener
         self._clock = clock
         self._transport = Transport()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
 
 from ..lines import printable
 from ..names import is_name
@@ -40,30 +39,13 @@ class Login:
             )
 
 
-class ConnectionOptions(TypedDict, total=False):
-    """What may be given to a connection besides its names, its listener and its clock; see `Settings`."""
-
-    pace: Pace
-    altnicks: Sequence[str]
-    login: Callable[[], Login]
-    capabilities: Collection[str]
-    regain_nick: bool
-    bot_mode: bool
-    queue_lines: int
-    queue_lines_per_target: int
-    connect_timeout: float
-    registration_timeout: float
-    ping_after: float
-    drop_after: float
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The names and options of a connection; ValueError for a name that cannot be sent."""
 
     nick: str
     realname: str
-    username: str
+    username: str = "otrcore"
     pace: Pace = Pace.DEFAULT
     altnicks: Sequence[str] = ()
     """Asked for in their order when the nick is taken, before any that is made up."""

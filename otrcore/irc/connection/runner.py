@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar, Unpack
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ...conversation import SMALLEST_LINE_LIMIT
 from ...errors import ConnectionFailed, OtrcoreError, UsageError
@@ -21,7 +21,7 @@ from ..lines import ACTION, NO_ROOM, one_line, split_action, split_text, text_li
 from .address import ServerAddress
 from .connection import Connection
 from .listener import IncomingMessage
-from .options import ConnectionOptions
+from .options import Settings
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -101,20 +101,17 @@ class Runner:
     def __init__(
         self,
         address: ServerAddress,
-        nick: str,
+        settings: Settings,
         screen: Screen,
         keeper: Keeper,
         *,
-        realname: str,
         commands: Table = OTR,
         clock: Callable[[], float] = time.monotonic,
         lanes: Threads | None = None,
-        **options: Unpack[ConnectionOptions],
     ) -> None:
-        """ValueError for a nick that cannot be sent.  `clock` must be the accounts' too.
+        """`clock` must be the accounts' too.
 
-        With `lanes`, which `close` closes, what takes long is done beside this thread.  `options`
-        are those of the connection.
+        With `lanes`, which `close` closes, what takes long is done beside this thread.
         """
         self._screen = screen
         self._clock = clock
@@ -122,9 +119,7 @@ class Runner:
         self._lanes = lanes
         self._steps = _Stoppable(Inline() if lanes is None else lanes)
         self._host = IrcHost(address.host, keeper, self._do, lanes=self._steps)
-        self._connection = Connection(
-            address, nick, self, realname=realname, username="otrcore", clock=clock, **options
-        )
+        self._connection = Connection(address, settings, self, clock)
         self._failure: OtrcoreError | None = None
 
     def connect(self) -> None:

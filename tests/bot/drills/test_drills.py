@@ -28,6 +28,7 @@ from otrcore.crypto.dsa import verify
 from otrcore.crypto.random import system_random
 from otrcore.events import Event
 from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.options import Settings
 from otrcore.irc.connection.pacing import Pace
 from otrcore.irc.keeper import StoreKeeper
 from otrcore.irc.lanes import Threads
@@ -391,12 +392,10 @@ class Bot:
         self._peer = EchoPeer(Config(networks=(), limits=limits), drills=DRILLS, clock=self.clock)
         self.runner = AttendedRunner(
             ServerAddress("127.0.0.1", port),
-            BOT,
+            Settings(BOT, "a bot", pace=Pace.NONE),
             self._peer,
             StoreKeeper(self._store, contacts=False, clock=self.clock),
-            realname="a bot",
             lanes=Threads(),
-            pace=Pace.NONE,
             clock=self.clock,
         )
         self._peer.speak_by(self.runner)

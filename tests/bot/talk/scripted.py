@@ -11,6 +11,7 @@ from otrbot.talk.peer import EchoPeer
 from otrcore.account import Account
 from otrcore.events import Event, Received, Transmit
 from otrcore.identity import Identity
+from otrcore.irc.connection.options import Settings
 from otrcore.irc.connection.pacing import Pace
 from otrcore.model import MessageState
 from tests.bot.by_hand import NICK, OPEN
@@ -80,7 +81,10 @@ def play(script: Callable[[Scripted], None], config: Config | None = None, *, lo
     with HostileServer(serve) as server:
         echo = EchoPeer(config or Config((), OPEN))
         runner = AttendedRunner(
-            server.address, NICK, echo, Given(lambda _: Account(IDENTITY)), realname="a test", pace=Pace.NONE
+            server.address,
+            Settings(NICK, "a test", pace=Pace.NONE),
+            echo,
+            Given(lambda _: Account(IDENTITY)),
         )
         echo.speak_by(runner)
         runner.connect()

@@ -15,6 +15,7 @@ from otrbot.talk.replies import HINT
 
 from otrcore.account import Account
 from otrcore.identity import Identity
+from otrcore.irc.connection.options import Settings
 from otrcore.irc.connection.pacing import Pace
 from tests.bot.by_hand import NICK, OPEN, Bot, answers, limits
 from tests.bot.conftest import BotFactory
@@ -99,7 +100,7 @@ def test_channels_servers_bots_and_itself_get_no_answer(tmp_path: Path) -> None:
     with HostileServer(script) as server:
         echo = EchoPeer(Config((), OPEN))
         keeper = Given(lambda _: Account(identity))
-        runner = AttendedRunner(server.address, NICK, echo, keeper, realname="a test", pace=Pace.NONE)
+        runner = AttendedRunner(server.address, Settings(NICK, "a test", pace=Pace.NONE), echo, keeper)
         echo.speak_by(runner)
         runner.connect()
         while not heard:

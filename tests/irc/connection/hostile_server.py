@@ -20,6 +20,7 @@ from typing import Any
 from otrcore.irc.connection.address import ServerAddress
 from otrcore.irc.connection.connection import Connection
 from otrcore.irc.connection.listener import IncomingMessage
+from otrcore.irc.connection.options import Settings
 from otrcore.irc.connection.pacing import Pace
 
 PATIENCE = 20.0
@@ -225,10 +226,16 @@ class Clock:
 class Client:
     """A connection with its recorder, driven by hand."""
 
-    def __init__(self, address: ServerAddress, nick: str = "me", **options: Any) -> None:
+    def __init__(
+        self,
+        address: ServerAddress,
+        nick: str = "me",
+        clock: Callable[[], float] = time.monotonic,
+        **options: Any,
+    ) -> None:
         self.heard = Recorder()
         options = {"realname": "A test", "username": "tester", "pace": Pace.NONE, **options}
-        self.connection = Connection(address, nick, self.heard, **options)
+        self.connection = Connection(address, Settings(nick, **options), self.heard, clock)
 
     def connect(self) -> Client:
         self.connection.connect()

@@ -11,6 +11,7 @@ from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
 from otrcore.irc.commands import OTR, Table
 from otrcore.irc.connection.address import ServerAddress
 from otrcore.irc.connection.listener import IncomingMessage
+from otrcore.irc.connection.options import Settings
 from otrcore.irc.connection.pacing import Pace
 from otrcore.irc.connection.runner import Runner
 from otrcore.irc.keeper import Keeper
@@ -50,11 +51,9 @@ class Person:
         self._offset = 0.0
         self.runner = Runner(
             address,
-            nick,
+            Settings(nick, "a test", pace=pace),
             self,
             keeper or Given(account_for or self._account_for),
-            realname="a test",
-            pace=pace,
             clock=self._clock,
             lanes=lanes,
             commands=commands,

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otrcore.irc.connection.address import ServerAddress
-from otrcore.irc.connection.connection import Connection
-from otrcore.irc.connection.options import Login
-from tests.irc.connection.hostile_server import (
-    Client,
-    Recorder,
-)
+from otrcore.irc.connection.options import Login, Settings
 
 
 @pytest.mark.parametrize("field", ["nick", "username", "realname"])
@@ -18,12 +12,12 @@ from tests.irc.connection.hostile_server import (
 def test_names_that_would_break_the_registration_are_refused(field: str, value: str) -> None:
     names = {"nick": "me", "username": "user", "realname": "Real Name", field: value}
     with pytest.raises(ValueError, match=r"^[^\r\n]+\.$"):
-        Connection(ServerAddress("127.0.0.1", 1), names.pop("nick"), Recorder(), **names)  # type: ignore[arg-type]
+        Settings(**names)  # type: ignore[arg-type]
 
 
 def test_an_alternate_that_cannot_be_sent_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be a nick"):
-        Client(ServerAddress("127.0.0.1", 1), altnicks=["good", "bad one"])
+        Settings("me", "Real Name", altnicks=["good", "bad one"])
 
 
 @pytest.mark.parametrize("password", ["", "a\r\nQUIT", "a\0", "\udcff", "x" * 500])
