@@ -27,8 +27,9 @@ from packaging.utils import canonicalize_name
 
 from tests.clients import weechat_support
 from tests.clients.drivers.desktop import UNPRIVILEGED
-from tests.clients.drivers.hexchat import SERVER, HexChat, private
+from tests.clients.drivers.hexchat import HexChat, private
 from tests.clients.drivers.irssi import Irssi
+from tests.clients.drivers.probed import SERVER
 from tests.clients.drivers.waiting import wait_for
 from tests.clients.drivers.weechat import WeeChat
 from tests.support import require

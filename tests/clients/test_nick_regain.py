@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from otrcore.irc.dial import ServerAddress
+from otrcore.irc.connection.address import ServerAddress
 from tests.clients.drivers.inspircd import Inspircd
 from tests.clients.drivers.ngircd import Ngircd
-from tests.irc.hostile_server import Client, Clock
+from tests.irc.connection.hostile_server import Client, Clock
 
 
 @pytest.mark.parametrize("monitor", [False, True])

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from otrcore.irc.dial import ServerAddress
-from otrcore.irc.options import Login
-from otrcore.irc.sasl import AuthenticationRefused, Credentials, External, Plain
+from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.options import Login
+from otrcore.irc.connection.sasl import AuthenticationRefused, Credentials, External, Plain
 from tests.clients.drivers.atheme import Atheme
 from tests.clients.drivers.waiting import free_port
-from tests.irc.certificates import fingerprint, make_certificate
-from tests.irc.hostile_server import Client
+from tests.irc.connection.certificates import fingerprint, make_certificate
+from tests.irc.connection.hostile_server import Client
 
 PASSWORD = "correct-horse"
 TLS = """\

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 import otrcore
-from tests.clients.drivers.weechat import CORE, SERVER, WeeChat, private
+from tests.clients.drivers.probed import SERVER
+from tests.clients.drivers.weechat import CORE, WeeChat, private
 
 NAME = "otr_client"
 SCRIPT = Path(str(resources.files("otrcore.scripts.weechat") / f"{NAME}.py"))

@@ -203,7 +203,6 @@ class OurParty:
         self.side = Ours(rules.policy, line_limit=line_limit, random=seeded(seed))
         self.take, self.receive = self.side.take, self.side.receive
         self.ssid: str | None = None
-        self._asked = self._own_keys = 0
 
     def wait(self, seconds: int) -> None:
         self.side.wait(seconds)

@@ -1,7 +1,8 @@
-"""Every state that a conversation can be in, made by a real exchange of messages.
+"""Every state that a conversation of version 2 or 3 can be in, made by a real exchange of messages.
 
 In each scene it is `SUBJECT` that something is done to; what the peer has said last is
-still on its way, so that a scene can be damaged, or go on.
+still on its way, so that a scene can be damaged, or go on.  What is the same in version 4
+is public: `scenes4` has it from here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pytest
 
 from otrcore.conversation import Conversation
 from otrcore.model import MessageState
+from otrcore.protocols import KeyExchange
 from otrcore.session import Encrypted, Session
 from otrcore.v3.ake import Ake, AuthStateNone, AwaitingRevealSignature
 from otrcore.v3.channel import DataChannel
@@ -29,12 +31,21 @@ class WrongHash(Exception):
 SUBJECT: Side = "bob"
 PEER: Side = OTHER[SUBJECT]
 
+Scene = Callable[[Pair], None]
+
+ATTEMPTS = 50
+
+
+def exchanges_of(talk: Conversation) -> list[KeyExchange]:
+    """The key exchanges that there are, with an instance and with whichever answers."""
+    instances = talk._instances
+    exchanges = [each for session in instances._sessions.values() for each in session.exchanges.values()]
+    return exchanges + [each.exchange for each in instances._broadcasts.values() if not each.served]
+
 
 def exchange_of(talk: Conversation) -> Ake | None:
     """The key exchange that is under way, if any: with an instance, else with whichever answers."""
-    instances = talk._instances
-    exchanges = [each for session in instances._sessions.values() for each in session.exchanges.values()]
-    exchanges += [each.exchange for each in instances._broadcasts.values() if not each.served]
+    exchanges = exchanges_of(talk)
     assert len(exchanges) <= 1
     for exchange in exchanges:
         assert isinstance(exchange, Ake)
@@ -71,29 +82,32 @@ def sent_by(pair: Pair, side: Side, *kinds: type[Message]) -> list[str]:
     return [line for line in lines if not kinds or isinstance(message_of(line), kinds)]
 
 
-def _plaintext(pair: Pair) -> None:
+def plaintext(pair: Pair) -> None:
     pair.do(PEER, pair.talks[PEER].send("not encrypted"))
 
 
-def _query_sent(pair: Pair) -> None:
+def query_sent(pair: Pair) -> None:
+    """The message by which the peer starts the exchange is on its way."""
     pair.do(SUBJECT, pair.talks[SUBJECT].start())
     pair.deliver(PEER)
 
 
-def _awaiting_dh_key(pair: Pair) -> None:
+def started(pair: Pair) -> None:
+    """The subject has started the exchange; the peer's answer is on its way."""
     pair.do(PEER, pair.talks[PEER].start())
     pair.deliver(SUBJECT)
     pair.deliver(PEER)
 
 
-def _awaiting_reveal_signature(pair: Pair) -> None:
-    _query_sent(pair)
+def answered(pair: Pair) -> None:
+    """The subject has answered the peer's start; what the peer says to that is on its way."""
+    query_sent(pair)
     pair.deliver(SUBJECT)
     pair.deliver(PEER)
 
 
 def _awaiting_signature(pair: Pair) -> None:
-    _awaiting_dh_key(pair)
+    started(pair)
     pair.deliver(SUBJECT)
     pair.deliver(PEER)
 
@@ -130,12 +144,12 @@ def _yielded_and_answered(pair: Pair) -> None:
     pair.on_the_way[SUBJECT].extend(reveal)
 
 
-def _initiator(pair: Pair) -> None:
+def encrypted_as_initiator(pair: Pair) -> None:
     pair.start(PEER)
     pair.do(PEER, pair.talks[PEER].send("on its way"))
 
 
-def _responder(pair: Pair) -> None:
+def encrypted_as_responder(pair: Pair) -> None:
     pair.start(SUBJECT)
     pair.do(PEER, pair.talks[PEER].send("on its way"))
 
@@ -160,18 +174,18 @@ def _ended(pair: Pair) -> None:
 
 def _partial(pair: Pair) -> None:
     """The first of several fragments has come."""
-    _query_sent(pair)
+    query_sent(pair)
     pair.deliver(SUBJECT)
     pair.talks[PEER].line_limit = 120
     pair.deliver(PEER)
     pair.deliver(SUBJECT)
 
 
-def _again(scene: Callable[[Pair], None]) -> Callable[[Pair], None]:
-    """The same beside a conversation that is encrypted already."""
+def beside(encrypted: Scene, scene: Scene) -> Scene:
+    """A scene beside a conversation that is encrypted already."""
 
     def build(pair: Pair) -> None:
-        _rotated(pair)
+        encrypted(pair)
         pair.settle()
         pair.clock.advance(100)
         scene(pair)
@@ -179,22 +193,22 @@ def _again(scene: Callable[[Pair], None]) -> Callable[[Pair], None]:
     return build
 
 
-SCENES: dict[str, Callable[[Pair], None]] = {
-    "plaintext": _plaintext,
-    "query sent": _query_sent,
-    "awaiting D-H Key": _awaiting_dh_key,
-    "awaiting Reveal Signature": _awaiting_reveal_signature,
+SCENES: dict[str, Scene] = {
+    "plaintext": plaintext,
+    "query sent": query_sent,
+    "awaiting D-H Key": started,
+    "awaiting Reveal Signature": answered,
     "awaiting Signature": _awaiting_signature,
     "yielded": _yielded,
     "yielded and answered": _yielded_and_answered,
-    "encrypted as initiator": _initiator,
-    "encrypted as responder": _responder,
+    "encrypted as initiator": encrypted_as_initiator,
+    "encrypted as responder": encrypted_as_responder,
     "encrypted, keys rotated": _rotated,
-    "encrypted, query sent": _again(_query_sent),
-    "encrypted, awaiting D-H Key": _again(_awaiting_dh_key),
-    "encrypted, awaiting Reveal Signature": _again(_awaiting_reveal_signature),
-    "encrypted, awaiting Signature": _again(_awaiting_signature),
-    "encrypted, yielded": _again(_yielded),
+    "encrypted, query sent": beside(_rotated, query_sent),
+    "encrypted, awaiting D-H Key": beside(_rotated, started),
+    "encrypted, awaiting Reveal Signature": beside(_rotated, answered),
+    "encrypted, awaiting Signature": beside(_rotated, _awaiting_signature),
+    "encrypted, yielded": beside(_rotated, _yielded),
     "finished": _finished,
     "ended by us": _ended,
     "in the middle of fragments": _partial,
@@ -221,16 +235,21 @@ each_encrypted = pytest.mark.parametrize(
 )
 
 
-@cache
-def _played(name: str, version: int, seed: object) -> Pair:
-    for attempt in range(50):
-        pair = Pair(version=version, seed=f"{name}/{seed}/{attempt}")
+def built(scene: Scene, version: int, seed: str) -> Pair:
+    """Return two peers in a scene, by the first seed whose hashes are as it wants them."""
+    for attempt in range(ATTEMPTS):
+        pair = Pair(version=version, seed=f"{seed}/{attempt}")
         try:
-            SCENES[name](pair)
+            scene(pair)
         except WrongHash:
             continue
         return pair
-    raise AssertionError("the subject's hash was the higher one fifty times")
+    raise AssertionError(f"the subject's hash was the higher one {ATTEMPTS} times")
+
+
+@cache
+def _played(name: str, version: int, seed: object) -> Pair:
+    return built(SCENES[name], version, f"{name}/{seed}")
 
 
 def play(name: str, version: int = 3, seed: object = 0) -> Pair:

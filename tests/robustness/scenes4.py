@@ -5,7 +5,6 @@ As in `scenes`, it is `SUBJECT` that something is done to, and what the peer has
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -15,10 +14,23 @@ from otrcore.v4.dake import Dake, DakeState, Start, WaitingAuthI
 from otrcore.wire import text as wire_text
 from otrcore.wire.messages4 import Message, parse
 from tests.pair import Pair
-from tests.robustness.scenes import PEER, SUBJECT, WrongHash
+from tests.robustness.scenes import (
+    PEER,
+    SUBJECT,
+    Scene,
+    WrongHash,
+    answered,
+    beside,
+    built,
+    encrypted_as_initiator,
+    encrypted_as_responder,
+    exchanges_of,
+    plaintext,
+    query_sent,
+    started,
+)
 
 QUERY = "?OTRv4?"
-ATTEMPTS = 50
 
 
 def message_of(line: str) -> Message:
@@ -28,10 +40,7 @@ def message_of(line: str) -> Message:
 
 def exchange_of(talk: Conversation) -> Dake | None:
     """The exchange that is under way, if any: with an instance, else with whichever answers."""
-    instances = talk._instances
-    exchanges = [each for session in instances._sessions.values() for each in session.exchanges.values()]
-    exchanges += [each.exchange for each in instances._broadcasts.values() if not each.served]
-    running = [each for each in exchanges if each.running]
+    running = [each for each in exchanges_of(talk) if each.running]
     assert len(running) <= 1
     for exchange in running:
         assert isinstance(exchange, Dake)
@@ -45,28 +54,6 @@ def dake_state(talk: Conversation) -> DakeState:
     return exchange.state if exchange else Start()
 
 
-def _plaintext(pair: Pair) -> None:
-    pair.do(PEER, pair.talks[PEER].send("not encrypted"))
-
-
-def _query_sent(pair: Pair) -> None:
-    """The peer's Identity is on its way."""
-    pair.do(SUBJECT, pair.talks[SUBJECT].start())
-    pair.deliver(PEER)
-
-
-def _waiting_auth_r(pair: Pair) -> None:
-    pair.do(PEER, pair.talks[PEER].start())
-    pair.deliver(SUBJECT)
-    pair.deliver(PEER)
-
-
-def _waiting_auth_i(pair: Pair) -> None:
-    _query_sent(pair)
-    pair.deliver(SUBJECT)
-    pair.deliver(PEER)
-
-
 def _yielded(pair: Pair) -> None:
     for side in (SUBJECT, PEER):
         pair.hand(side, QUERY)
@@ -77,16 +64,6 @@ def _yielded(pair: Pair) -> None:
     assert state.yielded is not None
     pair.deliver(PEER)
     pair.deliver(PEER)
-
-
-def _initiator(pair: Pair) -> None:
-    pair.start(PEER)
-    pair.do(PEER, pair.talks[PEER].send("on its way"))
-
-
-def _responder(pair: Pair) -> None:
-    pair.start(SUBJECT)
-    pair.do(PEER, pair.talks[PEER].send("on its way"))
 
 
 def _rotated(pair: Pair) -> None:
@@ -112,24 +89,12 @@ def _ended(pair: Pair) -> None:
 
 def _partial(pair: Pair) -> None:
     """The second of several fragments has come, and no other."""
-    _query_sent(pair)
+    query_sent(pair)
     pair.deliver(SUBJECT)
     pair.talks[PEER].line_limit = 120
     pair.deliver(PEER)
     pair.on_the_way[SUBJECT].rotate(-1)
     pair.deliver(SUBJECT)
-
-
-def _beside(build: Callable[[Pair], None]) -> Callable[[Pair], None]:
-    """An exchange that somebody's query has led to, beside a session."""
-
-    def made(pair: Pair) -> None:
-        _rotated(pair)
-        pair.settle()
-        pair.clock.advance(100)
-        build(pair)
-
-    return made
 
 
 def _queried_peer(pair: Pair) -> None:
@@ -147,19 +112,19 @@ def _queried_subject(pair: Pair) -> None:
     pair.deliver(PEER)
 
 
-SCENES: dict[str, Callable[[Pair], None]] = {
-    "plaintext": _plaintext,
-    "query sent": _query_sent,
-    "waiting for Auth-R": _waiting_auth_r,
-    "waiting for Auth-I": _waiting_auth_i,
+SCENES: dict[str, Scene] = {
+    "plaintext": plaintext,
+    "query sent": query_sent,
+    "waiting for Auth-R": started,
+    "waiting for Auth-I": answered,
     "yielded": _yielded,
-    "encrypted as initiator": _initiator,
-    "encrypted as responder": _responder,
+    "encrypted as initiator": encrypted_as_initiator,
+    "encrypted as responder": encrypted_as_responder,
     "encrypted, keys rotated": _rotated,
-    "encrypted, Identity on its way": _beside(_queried_peer),
-    "encrypted, waiting for Auth-R": _beside(_queried_subject),
-    "encrypted, waiting for Auth-I": _beside(_queried_peer_and_answered),
-    "encrypted, yielded": _beside(_yielded),
+    "encrypted, Identity on its way": beside(_rotated, _queried_peer),
+    "encrypted, waiting for Auth-R": beside(_rotated, _queried_subject),
+    "encrypted, waiting for Auth-I": beside(_rotated, _queried_peer_and_answered),
+    "encrypted, yielded": beside(_rotated, _yielded),
     "finished": _finished,
     "ended by us": _ended,
     "in the middle of fragments": _partial,
@@ -177,14 +142,7 @@ each_encrypted = pytest.mark.parametrize("name", ENCRYPTED)
 
 @cache
 def _played(name: str) -> Pair:
-    for attempt in range(ATTEMPTS):
-        pair = Pair(version=4, seed=f"{name}/{attempt}")
-        try:
-            SCENES[name](pair)
-        except WrongHash:
-            continue
-        return pair
-    raise AssertionError(f"the subject's hash was the higher one {ATTEMPTS} times")
+    return built(SCENES[name], 4, name)
 
 
 def play(name: str) -> Pair:

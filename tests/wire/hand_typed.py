@@ -27,6 +27,34 @@ def _header_2(message_type: int) -> Header:
     return Header(version=2, type=message_type)
 
 
+def _data(header: Header) -> DataMessage:
+    return DataMessage(
+        header,
+        flags=0x01,
+        sender_keyid=1,
+        recipient_keyid=0x02030405,
+        next_dh=0xFF00,
+        counter=0x0807060504030201,
+        encrypted=b"\xee\xef",
+        mac=MAC,
+        old_mac_keys=MAC + MAC,
+    )
+
+
+def _empty_data(header: Header) -> DataMessage:
+    return DataMessage(
+        header,
+        flags=0,
+        sender_keyid=0xFFFFFFFF,
+        recipient_keyid=0,
+        next_dh=1,
+        counter=0,
+        encrypted=b"",
+        mac=MAC,
+        old_mac_keys=b"",
+    )
+
+
 MESSAGES: list[tuple[Message, str]] = [
     (
         DhCommit(_header(0x02, receiver=0), encrypted_gx=b"\xe1\xe2\xe3\xe4\xe5", hashed_gx=HASH),
@@ -48,32 +76,12 @@ MESSAGES: list[tuple[Message, str]] = [
         f"0003 12 5a73a599 27e31597 00000004 f1f2f3f4 {MAC_HEX}",
     ),
     (
-        DataMessage(
-            _header(0x03),
-            flags=0x01,
-            sender_keyid=1,
-            recipient_keyid=0x02030405,
-            next_dh=0xFF00,
-            counter=0x0807060504030201,
-            encrypted=b"\xee\xef",
-            mac=MAC,
-            old_mac_keys=MAC + MAC,
-        ),
+        _data(_header(0x03)),
         "0003 03 5a73a599 27e31597 01 00000001 02030405 00000002 ff00 0807060504030201"
         f" 00000002 eeef {MAC_HEX} 00000028 {MAC_HEX} {MAC_HEX}",
     ),
     (
-        DataMessage(
-            _header(0x03),
-            flags=0,
-            sender_keyid=0xFFFFFFFF,
-            recipient_keyid=0,
-            next_dh=1,
-            counter=0,
-            encrypted=b"",
-            mac=MAC,
-            old_mac_keys=b"",
-        ),
+        _empty_data(_header(0x03)),
         "0003 03 5a73a599 27e31597 00 ffffffff 00000000 00000001 01 0000000000000000"
         f" 00000000 {MAC_HEX} 00000000",
     ),
@@ -93,32 +101,12 @@ MESSAGES: list[tuple[Message, str]] = [
         f"0002 12 00000004 f1f2f3f4 {MAC_HEX}",
     ),
     (
-        DataMessage(
-            _header_2(0x03),
-            flags=0x01,
-            sender_keyid=1,
-            recipient_keyid=0x02030405,
-            next_dh=0xFF00,
-            counter=0x0807060504030201,
-            encrypted=b"\xee\xef",
-            mac=MAC,
-            old_mac_keys=MAC + MAC,
-        ),
+        _data(_header_2(0x03)),
         "0002 03 01 00000001 02030405 00000002 ff00 0807060504030201"
         f" 00000002 eeef {MAC_HEX} 00000028 {MAC_HEX} {MAC_HEX}",
     ),
     (
-        DataMessage(
-            _header_2(0x03),
-            flags=0,
-            sender_keyid=0xFFFFFFFF,
-            recipient_keyid=0,
-            next_dh=1,
-            counter=0,
-            encrypted=b"",
-            mac=MAC,
-            old_mac_keys=b"",
-        ),
+        _empty_data(_header_2(0x03)),
         f"0002 03 00 ffffffff 00000000 00000001 01 0000000000000000 00000000 {MAC_HEX} 00000000",
     ),
 ]
@@ -142,13 +130,17 @@ PUBLIC_KEY_HEX = "0000 00000003 f00102 00000002 0304 00000001 05 00000002 0607"
 
 def length_fields(message: Message, raw: bytes) -> list[tuple[str, int]]:
     """Return kind ("mpi" or "data") and place of every length field in the bytes of a message."""
+    return lengths(raw, HEADER_BYTES[message.header.version], LAYOUTS[type(message)], FIXED_BYTES)
+
+
+def lengths(raw: bytes, at: int, kinds: list[str], fixed: dict[str, int]) -> list[tuple[str, int]]:
+    """The same by the kinds of the fields behind the header, which ends at `at`."""
     places = []
-    at = HEADER_BYTES[message.header.version]
-    for kind in LAYOUTS[type(message)]:
-        if kind in FIXED_BYTES:
-            at += FIXED_BYTES[kind]
+    for kind in kinds:
+        if kind in fixed:
+            at += fixed[kind]
         else:
             places.append((kind, at))
             at += 4 + int.from_bytes(raw[at : at + 4], "big")
-    assert at == len(raw), "the layout above does not describe this message"
+    assert at == len(raw), "the layout does not describe this message"
     return places

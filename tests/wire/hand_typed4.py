@@ -10,6 +10,7 @@ from dataclasses import replace
 from otrcore.wire.header import Header
 from otrcore.wire.messages4 import AuthI, AuthR, DataMessage, Identity, Message
 from otrcore.wire.profile import ClientProfile
+from tests.wire.hand_typed import lengths
 
 SENDER, RECEIVER = 0x5A73A599, 0x27E31597
 
@@ -151,17 +152,8 @@ FIXED_BYTES = {
 
 def length_fields(message: Message, raw: bytes) -> list[tuple[str, int]]:
     """Return kind ("mpi" or "data") and place of every length field in the bytes of a message."""
-    places = []
-    at = HEADER_BYTES
     kinds = list(LAYOUTS[type(message)])
     if isinstance(message, Identity | AuthR):
         optional = _DSA_LAYOUT if message.profile.dsa_key else []
         kinds[:1] = [*_PROFILE_LAYOUT, *optional, "signature"]
-    for kind in kinds:
-        if kind in FIXED_BYTES:
-            at += FIXED_BYTES[kind]
-        else:
-            places.append((kind, at))
-            at += 4 + int.from_bytes(raw[at : at + 4], "big")
-    assert at == len(raw), "the layout above does not describe this message"
-    return places
+    return lengths(raw, HEADER_BYTES, kinds, FIXED_BYTES)

@@ -15,7 +15,7 @@ _trouble = cache(Runtime.trouble)
 
 
 @pytest.fixture
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+def weechat_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
     """Somebody with a real WeeChat who has not started it yet.
 
     The engine is tried once for all tests.
@@ -25,6 +25,11 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Runtime, "trouble", _trouble)
     return User(tmp_path)
+
+
+@pytest.fixture
+def user(weechat_user: User) -> User:
+    return weechat_user
 
 
 @pytest.fixture

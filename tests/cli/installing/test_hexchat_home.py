@@ -64,5 +64,5 @@ def test_what_hexchat_makes_is_made_with_the_same_rights(
     other = HexChatUser(tmp_path_factory.mktemp("other"))
     asked(hexchat_user)
     other.install()
-    for theirs, ours in ((hexchat_user.config, other.config), (hexchat_user.addons, other.addons)):
+    for theirs, ours in ((hexchat_user.config, other.config), (hexchat_user.scripts, other.scripts)):
         assert theirs.stat().st_mode == ours.stat().st_mode

@@ -31,33 +31,33 @@ def user(hexchat_user: HexChatUser) -> HexChatUser:
 
 
 def compiled(user: HexChatUser) -> str:
-    user.addons.mkdir(parents=True)
-    shutil.copy(plugin("otr.so"), user.addons / "otr.so")
+    user.scripts.mkdir(parents=True)
+    shutil.copy(plugin("otr.so"), user.scripts / "otr.so")
     return "/unload otr.so  and then  /py load"
 
 
 def in_capitals(user: HexChatUser) -> str:
     """Which HexChat loads all the same."""
-    user.addons.mkdir(parents=True)
-    shutil.copy(plugin("otr.so"), user.addons / "OTR.SO")
+    user.scripts.mkdir(parents=True)
+    shutil.copy(plugin("otr.so"), user.scripts / "OTR.SO")
     return "/unload OTR.SO  and then  /py load"
 
 
 def compiled_elsewhere(user: HexChatUser) -> str:
-    user.addons.mkdir(parents=True)
+    user.scripts.mkdir(parents=True)
     shutil.copy(plugin("otr.so"), user.home / "otr.so")
-    (user.addons / "otr.so").symlink_to("../../../otr.so")
+    (user.scripts / "otr.so").symlink_to("../../../otr.so")
     return "/unload otr.so  and then  /py load"
 
 
 def in_python(user: HexChatUser) -> str:
-    user.put(user.addons / "HexChat-OTR.py", POTR)
+    user.put(user.scripts / "HexChat-OTR.py", POTR)
     return "/py unload HexChat-OTR.py  and then  /py load"
 
 
 def two_of_them(user: HexChatUser) -> str:
     in_python(user)
-    shutil.copy(plugin("otr.so"), user.addons / "otr.so")
+    shutil.copy(plugin("otr.so"), user.scripts / "otr.so")
     return "/unload otr.so  and then  /py load"
 
 
@@ -75,45 +75,47 @@ def without_script(found: State) -> State:
 def test_it_is_refused_put_aside_and_put_back(user: HexChatUser, arrange: Arrangement) -> None:
     typed = arrange(user)
     before = user.state()
-    others = {path.name for path in user.addons.iterdir()}
+    others = {path.name for path in user.scripts.iterdir()}
     sentence = user.refused()
     assert "Nothing was installed, as HexChat loads " in sentence
     assert "  otr install hexchat --replace  " in sentence
 
     told = user.install("--replace").told
     today = date.today().isoformat()
-    assert {path.name for path in user.addons.iterdir()} == {
+    assert {path.name for path in user.scripts.iterdir()} == {
         SCRIPT,
         *(f"{name}.{today}.bak" for name in others),
     }
-    assert all(f"{user.addons / name} is now {user.addons / name}.{today}.bak" in told for name in others)
+    assert all(f"{user.scripts / name} is now {user.scripts / name}.{today}.bak" in told for name in others)
     assert typed in told
     assert user.install().code == 0, "it is not in the way any more"
 
     told = user.uninstall().told
-    assert all(f"is back in its place: {user.addons / name}\n" in told for name in others)
+    assert all(f"is back in its place: {user.scripts / name}\n" in told for name in others)
     assert user.state() == before
 
 
 def test_put_aside_twice_the_last_one_comes_back(user: HexChatUser) -> None:
     today = date.today().isoformat()
     for text in ("# first\n", "# second\n"):
-        user.put(user.addons / "otr.py", POTR + text)
+        user.put(user.scripts / "otr.py", POTR + text)
         user.install("--replace")
-    assert (user.addons / f"otr.py.{today}-2.bak").exists()
+    assert (user.scripts / f"otr.py.{today}-2.bak").exists()
     user.uninstall()
-    assert (user.addons / "otr.py").read_text() == POTR + "# second\n"
-    assert (user.addons / f"otr.py.{today}.bak").read_text() == POTR + "# first\n"
+    assert (user.scripts / "otr.py").read_text() == POTR + "# second\n"
+    assert (user.scripts / f"otr.py.{today}.bak").read_text() == POTR + "# first\n"
 
 
 def test_it_stays_aside_where_another_one_has_come(user: HexChatUser) -> None:
     today = date.today().isoformat()
-    user.put(user.addons / "otr.py", POTR)
+    user.put(user.scripts / "otr.py", POTR)
     user.install("--replace")
-    user.put(user.addons / "otr.py", "# mine\n")
+    user.put(user.scripts / "otr.py", "# mine\n")
     told = user.uninstall().told
-    assert f"{user.addons / 'otr.py'}.{today}.bak stays, as there is another {user.addons / 'otr.py'}" in told
-    assert (user.addons / "otr.py").read_text() == "# mine\n"
+    assert (
+        f"{user.scripts / 'otr.py'}.{today}.bak stays, as there is another {user.scripts / 'otr.py'}" in told
+    )
+    assert (user.scripts / "otr.py").read_text() == "# mine\n"
 
 
 def test_what_only_looks_like_it_is_left_alone(user: HexChatUser) -> None:
@@ -124,10 +126,10 @@ def test_what_only_looks_like_it_is_left_alone(user: HexChatUser) -> None:
         "OTR.PY": POTR,
         "otr.py.2026-01-01.bak": "# somebody's own\n",
     }.items():
-        user.put(user.addons / name, text)
+        user.put(user.scripts / name, text)
     before = user.state()
     told = user.install("--replace").told
-    assert f"{user.addons / 'potr_helper.py'} is loaded when HexChat starts too: if it does OTR" in told
+    assert f"{user.scripts / 'potr_helper.py'} is loaded when HexChat starts too: if it does OTR" in told
     assert told.count("is loaded when") == 1
     assert without_script(user.state()) == before
     user.uninstall()
@@ -135,11 +137,11 @@ def test_what_only_looks_like_it_is_left_alone(user: HexChatUser) -> None:
 
 
 def test_what_cannot_be_read_or_never_ends_is_left_alone(user: HexChatUser) -> None:
-    user.addons.mkdir(parents=True)
-    os.mkfifo(user.addons / "otr_pipe.py")
-    (user.addons / "otr_zero.so").symlink_to("/dev/zero")
-    (user.addons / "otr_loop.py").symlink_to("otr_loop.py")
-    (user.addons / "otr_folder.so").mkdir()
+    user.scripts.mkdir(parents=True)
+    os.mkfifo(user.scripts / "otr_pipe.py")
+    (user.scripts / "otr_zero.so").symlink_to("/dev/zero")
+    (user.scripts / "otr_loop.py").symlink_to("otr_loop.py")
+    (user.scripts / "otr_folder.so").mkdir()
     before = user.state()
     user.install("--replace")
     assert without_script(user.state()) == before

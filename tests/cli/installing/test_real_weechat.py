@@ -61,7 +61,7 @@ def test_a_running_one_loads_it_by_what_is_said(user: User) -> None:
 
 
 def test_weechat_otr_is_not_loaded_while_it_is_put_aside(user: User) -> None:
-    user.put(user.python / "otr.py", WEECHAT_OTR)
+    user.put(user.scripts / "otr.py", WEECHAT_OTR)
     user.autoload("otr.py")
     with weechat(user) as alice:
         assert set(alice.scripts()) == {"otr", "probe"}

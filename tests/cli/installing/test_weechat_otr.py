@@ -19,23 +19,23 @@ REAL = Path("/usr/share/weechat/python/otr.py")
 
 def loaded(user: User) -> None:
     """As /script install does it."""
-    user.put(user.python / "otr.py", WEECHAT_OTR)
+    user.put(user.scripts / "otr.py", WEECHAT_OTR)
     user.autoload("otr.py")
     user.put(user.config / "otr.conf", WEECHAT_OTR_SETTINGS)
 
 
 def from_its_repository(user: User) -> None:
-    user.put(user.python / "weechat_otr.py", WEECHAT_OTR)
+    user.put(user.scripts / "weechat_otr.py", WEECHAT_OTR)
     user.autoload("weechat_otr.py")
 
 
 def in_autoload_itself(user: User) -> None:
-    user.put(user.python / "autoload/otr.py", WEECHAT_OTR)
+    user.put(user.scripts / "autoload/otr.py", WEECHAT_OTR)
 
 
 def linked_from_elsewhere(user: User) -> None:
     script = user.put(user.home / "src/weechat_otr.py", WEECHAT_OTR)
-    link = user.python / "autoload/otr.py"
+    link = user.scripts / "autoload/otr.py"
     link.parent.mkdir(parents=True)
     link.symlink_to(script)
 
@@ -79,8 +79,8 @@ def test_put_aside_and_put_back(user: User, arrange: Arrangement) -> None:
 
     told = user.install("--replace").told
     today = date.today().isoformat()
-    assert [path.name for path in (user.python / "autoload").iterdir()] == [SCRIPT]
-    aside = sorted(path.name for path in user.python.iterdir() if path.name.endswith(".bak"))
+    assert [path.name for path in (user.scripts / "autoload").iterdir()] == [SCRIPT]
+    aside = sorted(path.name for path in user.scripts.iterdir() if path.name.endswith(".bak"))
     assert aside
     assert all(f".py.{today}" in name and name in told for name in aside)
     assert (user.config / "otr.conf").exists() is False
@@ -114,7 +114,7 @@ def test_its_keys_are_told_of(user: User) -> None:
 
 
 def test_one_that_is_not_loaded_may_stay(user: User) -> None:
-    script = user.put(user.python / "otr.py", WEECHAT_OTR)
+    script = user.put(user.scripts / "otr.py", WEECHAT_OTR)
     told = user.install().told
     assert f"{script} is weechat-otr: do not load it beside this" in told
     assert script.exists()
@@ -127,16 +127,16 @@ def test_one_that_is_not_loaded_may_stay(user: User) -> None:
 def test_what_came_meanwhile_is_not_overwritten(user: User) -> None:
     loaded(user)
     user.install("--replace")
-    newer = user.put(user.python / "otr.py", WEECHAT_OTR + "# newer\n")
+    newer = user.put(user.scripts / "otr.py", WEECHAT_OTR + "# newer\n")
     user.put(user.config / "otr.conf", "[other]\n")
     told = user.uninstall().told
     today = date.today().isoformat()
-    assert f"{user.python}/otr.py.{today}.bak stays, as there is another {newer}" in told
+    assert f"{user.scripts}/otr.py.{today}.bak stays, as there is another {newer}" in told
     assert newer.read_text().endswith("# newer\n")
-    assert (user.python / f"otr.py.{today}.bak").read_text() == WEECHAT_OTR
+    assert (user.scripts / f"otr.py.{today}.bak").read_text() == WEECHAT_OTR
     assert (user.config / "otr.conf").read_text() == "[other]\n"
     assert (user.config / f"otr.conf.{today}.bak").read_text() == WEECHAT_OTR_SETTINGS
-    assert (user.python / "autoload/otr.py").samefile(newer)
+    assert (user.scripts / "autoload/otr.py").samefile(newer)
 
 
 def test_of_several_the_last_is_put_back(user: User) -> None:
@@ -147,11 +147,11 @@ def test_of_several_the_last_is_put_back(user: User) -> None:
         "otr.py.2026-02-01-10.bak",
     ]
     for name in names:
-        user.put(user.python / name, f"import potr\n# {name}\n")
+        user.put(user.scripts / name, f"import potr\n# {name}\n")
     user.install()
     user.uninstall()
-    assert (user.python / "otr.py").read_text() == f"import potr\n# {names[-1]}\n"
-    assert sorted(path.name for path in user.python.iterdir() if path.suffix == ".bak") == sorted(names[:-1])
+    assert (user.scripts / "otr.py").read_text() == f"import potr\n# {names[-1]}\n"
+    assert sorted(path.name for path in user.scripts.iterdir() if path.suffix == ".bak") == sorted(names[:-1])
 
 
 @pytest.mark.parametrize(
@@ -166,15 +166,15 @@ def test_of_several_the_last_is_put_back(user: User) -> None:
     ],
 )
 def test_files_of_the_users_own_stay_where_they_are(user: User, name: str, text: str) -> None:
-    user.put(user.python / name, text)
+    user.put(user.scripts / name, text)
     user.install()
     user.uninstall()
-    assert [path.name for path in user.python.iterdir() if path.is_file()] == [name]
+    assert [path.name for path in user.scripts.iterdir() if path.is_file()] == [name]
 
 
 @pytest.mark.parametrize("text", ["import weechat\n# needs no import potr\n", "", "import potrait\n"])
 def test_other_scripts_of_that_name_are_not_touched(user: User, text: str) -> None:
-    user.put(user.python / "otr.py", text)
+    user.put(user.scripts / "otr.py", text)
     link = user.autoload("otr.py")
     user.put(user.config / "otr.conf", WEECHAT_OTR_SETTINGS)
     told = user.install("--replace").told
@@ -184,14 +184,14 @@ def test_other_scripts_of_that_name_are_not_touched(user: User, text: str) -> No
 
 
 def test_what_lies_there_cannot_hold_it_up(user: User) -> None:
-    autoload = user.python / "autoload"
+    autoload = user.scripts / "autoload"
     autoload.mkdir(parents=True)
     os.mkfifo(autoload / "otr_pipe.py")
     (autoload / "otr_zero.py").symlink_to("/dev/zero")
     (autoload / "otr_loop.py").symlink_to("otr_loop.py")
     (autoload / "otr.py.2026-01-31.bak").symlink_to("/dev/zero")
-    (user.python / "otr.py.2026-01-31.autoload.bak").mkdir()
-    os.mkfifo(user.python / "otr.py.2026-01-31.bak")
+    (user.scripts / "otr.py.2026-01-31.autoload.bak").mkdir()
+    os.mkfifo(user.scripts / "otr.py.2026-01-31.bak")
     assert user.install("--replace").code == 0
     assert user.uninstall().code == 0
 
@@ -199,7 +199,7 @@ def test_what_lies_there_cannot_hold_it_up(user: User) -> None:
 @pytest.mark.skipif(not REAL.exists(), reason=f"needs {REAL}, of Debian's package weechat-scripts")
 def test_the_real_one_is_known(user: User) -> None:
     assert weechat_otr.is_script(REAL)
-    user.python.mkdir(parents=True)
-    shutil.copy(REAL, user.python / "otr.py")
+    user.scripts.mkdir(parents=True)
+    shutil.copy(REAL, user.scripts / "otr.py")
     user.autoload("otr.py")
     assert "weechat-otr when it starts" in user.refused()

@@ -19,42 +19,26 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple
 
 from tests.clients.drivers.desktop import Desktop, give, handed_over
+from tests.clients.drivers.probed import SERVER, SHOWN, WELCOMED, ProbedClient
 from tests.clients.drivers.programs import surroundings
 from tests.clients.drivers.proxy import RecordingProxy
-from tests.clients.drivers.waiting import wait_for
 from tests.support import require
-
-T = TypeVar("T")
-
-SERVER = "test"
-"""HexChat's name for the network that every test has."""
 
 _PROBE = Path(__file__).with_name("hexchat_probe.py")
 
 _SERVICE = ("org.hexchat.service", "/org/hexchat/Remote")
 _INTERFACE = "org.hexchat.plugin"
 
-# How often a wait looks whether HexChat still runs.
-_CHECK_SECONDS = 0.2
 _START_SECONDS = 40.0
-
-# Lines that are worth reading when a test fails.
-_SHOWN = 40
-
-# The end of the server's welcome, with a text of the day or without.
-_WELCOMED = re.compile(r"(?:@\S+ )?\S+ (?:376|422) ")
 
 # mIRC's codes, and HexChat's own for hidden text.
 _CODES = re.compile(
@@ -184,7 +168,7 @@ def status(server: str = SERVER) -> Where:
     return Where(server, "")
 
 
-class HexChat:
+class HexChat(ProbedClient):
     """A HexChat that has connected as `nick` to the server on `port` of 127.0.0.1.
 
     `servers` are more networks by HexChat's name, with their ports; `wires` records what crosses to
@@ -192,6 +176,8 @@ class HexChat:
     loads at each start, `plugins` those of its own that it loads. All its files are below `folder`,
     which has its home too. `changes` are to its environment.
     """
+
+    name = "HexChat"
 
     def __init__(
         self,
@@ -207,15 +193,8 @@ class HexChat:
         changes: Mapping[str, str | None] | None = None,
         connected: bool = True,
     ) -> None:
-        self.nick = nick
-        self.folder = folder
-        self.pid = 0
+        super().__init__(nick, folder)
         self._window = 0
-        self._process: subprocess.Popen[bytes] | None = None
-        self._records_read = 0
-        self._events: list[dict[str, Any]] = []
-        self._numbers = count(1)
-        self.wires: dict[str, RecordingProxy] = {}
         self._running = ExitStack()
         try:
             # Until it is closed, all is elsewhere.
@@ -241,11 +220,6 @@ class HexChat:
         """HexChat's configuration folder."""
         return self.folder / "hexchat"
 
-    @property
-    def wire(self) -> RecordingProxy:
-        """What crosses between it and the first server."""
-        return self.wires[SERVER]
-
     # Its life.
 
     def start(self, *, connected: bool = True) -> None:
@@ -264,16 +238,12 @@ class HexChat:
 
     def welcomes(self, server: str = SERVER) -> int:
         """Return how often a server has welcomed it."""
-        return sum(_WELCOMED.match(line) is not None for line in self.wires[server].received())
+        return sum(WELCOMED.match(line) is not None for line in self.wires[server].received())
 
     def wait_connected(self, server: str = SERVER, times: int = 1) -> None:
         """Wait until a server has welcomed it so many times, and it has taken note."""
         self.wait(lambda: self.welcomes(server) >= times, f"the welcome of {server}", _START_SECONDS)
         self.wait(partial(self._registered, server), f"{server} to be registered with")
-
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self._process is not None and self._process.poll() is None
 
     def quit(self) -> None:
         """Press Ctrl+Q, and wait for its end."""
@@ -286,26 +256,11 @@ class HexChat:
         self._process.send_signal(number)
         self.wait_end(f"to end of {number.name}")
 
-    def wait_end(self, what: str = "to end") -> None:
-        """Wait for its end."""
-        wait_for(lambda: not self.running(), lambda: f"HexChat {what}; {self._last_words()}")
-
     def close(self) -> None:
         """Kill it if it still runs; the server finds its connection closed."""
         if self._process is not None and self.running():
             self._process.kill()
         self._running.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # Typing.
 
@@ -499,16 +454,6 @@ class HexChat:
                 unfinished = line.startswith(_TRACEBACK)
         return found
 
-    def files_with(self, text: str) -> list[Path]:
-        """Return the files, among all that HexChat and its addons have, that hold a text."""
-        found = []
-        for path in self.folder.rglob("*"):
-            # Programs go on making and deleting files meanwhile.
-            with suppress(FileNotFoundError):
-                if path.is_file() and path != self._records and text.encode() in path.read_bytes():
-                    found.append(path)
-        return found
-
     # Reading what is there now.
 
     def tabs(self) -> dict[Where, Tab]:
@@ -531,26 +476,6 @@ class HexChat:
 
     # Waiting.
 
-    def wait(self, look: Callable[[], T], what: str, seconds: float = 20.0) -> T:
-        """Call `look` until it returns something true, and return that.
-
-        Raises TimeoutError that tells what was printed last, and RuntimeError if HexChat has ended.
-        """
-        next_check = time.monotonic() + _CHECK_SECONDS
-
-        def alive() -> T:
-            nonlocal next_check
-            found = look()
-            if found or time.monotonic() < next_check:
-                return found
-            next_check = time.monotonic() + _CHECK_SECONDS
-            # What it did last counts, so it is looked for once more.
-            if not self.running() and not (found := look()):
-                raise RuntimeError(f"HexChat has ended, which was to show {what}; {self._last_words()}")
-            return found
-
-        return wait_for(alive, lambda: f"{what}; {self._last_words()}", seconds)
-
     def wait_printed(self, text: str, where: Where | None = None, times: int = 1) -> Line:
         """Wait until a line that contains a text was shown, so many times, and return the last."""
 
@@ -559,10 +484,6 @@ class HexChat:
             return lines if len(lines) >= times else []
 
         return self.wait(found, f"{text!r} in {where or 'any tab'}")[-1]
-
-    def wait_received(self, nick: str, text: str, times: int = 1, server: str = SERVER) -> None:
-        """Wait until somebody has said exactly a text in private, so many times."""
-        self.wait(lambda: self.received(nick, server).count(text) >= times, f"{text!r} from {nick}")
 
     # Before its start.
 
@@ -686,23 +607,9 @@ class HexChat:
         # It is the first that is made.
         return min((number for number, title in found.items() if "HexChat" in title), default=0)
 
-    def _happened(self) -> list[dict[str, Any]]:
-        """Return all that the probe has told so far."""
-        if not self._records.exists():
-            return self._events
-        with self._records.open("rb") as records:
-            records.seek(self._records_read)
-            whole, end, _ = records.read().rpartition(b"\n")
-        self._records_read += len(whole) + len(end)
-        self._events += [json.loads(record) for record in whole.splitlines()]
-        return self._events
-
-    def _since(self, before: int, event: str) -> list[dict[str, Any]]:
-        return [told for told in self._happened()[before:] if told["event"] == event]
-
     def _last_words(self) -> str:
         lines = [f"{line.where.name}: {line.event} <{line.nick}> {line.text}" for line in self.printed()]
-        return "\n".join([f"HexChat of {self.nick} printed:", *lines[-_SHOWN:], self._written()])
+        return "\n".join([f"HexChat of {self.nick} printed:", *lines[-SHOWN:], self._written()])
 
     def _written(self) -> str:
         path = self.folder / "hexchat.log"

@@ -21,26 +21,17 @@ import re
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import count
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal
 
+from tests.clients.drivers.probed import SERVER, SHOWN, WELCOMED, ProbedClient
 from tests.clients.drivers.programs import surroundings
 from tests.clients.drivers.proxy import RecordingProxy
 from tests.clients.drivers.terminal import Terminal
-from tests.clients.drivers.waiting import wait_for
 from tests.support import require
-
-T = TypeVar("T")
-
-SERVER = "test"
-"""WeeChat's name for the server that every test has."""
 
 CORE = "core.weechat"
 """The buffer that is always there."""
@@ -49,15 +40,6 @@ Stage = Literal["in", "out1", "out"]
 """Of an IRC line: came and went through every script; about to be split; about to leave."""
 
 _PROBE = Path(__file__).with_name("probe.py")
-
-# How often a wait looks whether WeeChat still runs: in a terminal, that costs more than all the rest.
-_CHECK_SECONDS = 0.2
-
-# Lines that are worth reading when a test fails.
-_SHOWN = 40
-
-# The end of the server's welcome, with a text of the day or without.
-_WELCOMED = re.compile(r"(?:@\S+ )?\S+ (?:376|422) ")
 
 # WeeChat 4 brings the settings that it is given up to date, and warns of the way back.
 _UPDATED = "Important: file "
@@ -112,7 +94,7 @@ def status(server: str = SERVER) -> str:
     return f"irc.server.{server}"
 
 
-class WeeChat:
+class WeeChat(ProbedClient):
     """A headless WeeChat that has connected as `nick` to the server on `port` of 127.0.0.1.
 
     `servers` are more servers by WeeChat's name, with their ports; `wires` records what crosses to
@@ -120,6 +102,8 @@ class WeeChat:
     put into its autoload folder. It lives in one folder, `data`, or where a user has it,
     `in_home`; both lie below `folder`, which is its home too. `changes` are to its environment.
     """
+
+    name = "WeeChat"
 
     def __init__(
         self,
@@ -134,21 +118,13 @@ class WeeChat:
         changes: Mapping[str, str | None] | None = None,
         connected: bool = True,
     ) -> None:
-        self.nick = nick
-        self.folder = folder
-        self.pid = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(nick, folder)
         self.environment = surroundings(folder, dict.fromkeys(_NOT_PASSED_ON) | dict(changes or {}))
         home = Path(self.environment["HOME"])
         self.data = home / ".local/share/weechat" if in_home else folder / "weechat"
         self.configuration = home / ".config/weechat" if in_home else self.data
         self._arguments = [] if in_home else ["--dir", str(self.data)]
-        self._records = self.data / "probe.jsonl"
-        self._records_read = 0
-        self._events: list[dict[str, Any]] = []
-        self._numbers = count(1)
         self._install([_PROBE, *scripts])
-        self.wires: dict[str, RecordingProxy] = {}
         try:
             for name, at in ({SERVER: port} | dict(servers or {})).items():
                 self.wires[name] = RecordingProxy(at)
@@ -158,11 +134,6 @@ class WeeChat:
             # Whatever went wrong, nobody has the object yet to close it.
             self.close()
             raise
-
-    @property
-    def wire(self) -> RecordingProxy:
-        """What crosses between it and the first server."""
-        return self.wires[SERVER]
 
     # Its life.
 
@@ -181,25 +152,21 @@ class WeeChat:
 
     def welcomes(self, server: str = SERVER) -> int:
         """Return how often a server has welcomed it."""
-        return sum(_WELCOMED.match(line) is not None for line in self.irc_lines("in", server))
+        return sum(WELCOMED.match(line) is not None for line in self.irc_lines("in", server))
 
     def wait_connected(self, server: str = SERVER, times: int = 1) -> None:
         """Wait until a server has welcomed it so many times."""
         self.wait(lambda: self.welcomes(server) >= times, f"the welcome of {server}")
 
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self._process is not None and self._process.poll() is None
-
     def quit(self) -> None:
         """Type /quit, and wait for its end."""
         self._send(CORE, "/quit")
-        self._wait_end("to quit")
+        self.wait_end("to quit")
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send it a signal, and wait for its end."""
         self._signal(number)
-        self._wait_end(f"to end of {number.name}")
+        self.wait_end(f"to end of {number.name}")
 
     def upgrade(self) -> None:
         """Let it replace itself by a freshly started WeeChat that takes everything over."""
@@ -216,17 +183,6 @@ class WeeChat:
         self._end()
         for wire in self.wires.values():
             wire.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # Typing.
 
@@ -358,16 +314,6 @@ class WeeChat:
         path = self.data / "logs" / f"{buffer.lower()}.weechatlog"
         return path.read_text(errors="surrogateescape") if path.exists() else ""
 
-    def files_with(self, text: str) -> list[Path]:
-        """Return the files, among all that WeeChat and its scripts have, that hold a text."""
-        found = []
-        for path in self.folder.rglob("*"):
-            # Programs go on making and deleting files meanwhile.
-            with suppress(FileNotFoundError):
-                if path.is_file() and path != self._records and text.encode() in path.read_bytes():
-                    found.append(path)
-        return found
-
     # Reading what is there now.
 
     def buffers(self) -> list[str]:
@@ -420,27 +366,6 @@ class WeeChat:
 
     # Waiting.
 
-    def wait(self, look: Callable[[], T], what: str, seconds: float = 20.0) -> T:
-        """Call `look` until it returns something true, and return that.
-
-        Raises TimeoutError that tells what was printed last, and RuntimeError if WeeChat has ended.
-        """
-
-        next_check = time.monotonic() + _CHECK_SECONDS
-
-        def alive() -> T:
-            nonlocal next_check
-            found = look()
-            if found or time.monotonic() < next_check:
-                return found
-            next_check = time.monotonic() + _CHECK_SECONDS
-            # What it did last counts, so it is looked for once more.
-            if not self.running() and not (found := look()):
-                raise RuntimeError(f"WeeChat has ended, which was to show {what}; {self._last_words()}")
-            return found
-
-        return wait_for(alive, lambda: f"{what}; {self._last_words()}", seconds)
-
     def wait_printed(self, text: str, buffer: str | None = None, times: int = 1) -> Line:
         """Wait until a line that contains a text was printed, so many times, and return the last."""
 
@@ -450,10 +375,6 @@ class WeeChat:
 
         lines = self.wait(found, f"{text!r} in {buffer or 'any buffer'}")
         return lines[-1]
-
-    def wait_received(self, nick: str, text: str, times: int = 1, server: str = SERVER) -> None:
-        """Wait until somebody has said exactly a text in private, so many times."""
-        self.wait(lambda: self.received(nick, server).count(text) >= times, f"{text!r} from {nick}")
 
     def wait_bar_item(self, name: str, text: str) -> None:
         """Wait until a bar item shows exactly a text."""
@@ -579,31 +500,22 @@ class WeeChat:
     def _settle(self) -> None:
         self._ask("done")
 
+    @property
+    def _records(self) -> Path:
+        return self.data / "probe.jsonl"
+
     def _happened(self) -> list[dict[str, Any]]:
-        """Return all that the probe has told so far."""
-        if not self._records.exists():
-            return self._events
-        with self._records.open("rb") as records:
-            records.seek(self._records_read)
-            whole, end, _ = records.read().rpartition(b"\n")
-        self._records_read += len(whole) + len(end)
-        for record in whole.splitlines():
-            event = json.loads(record)
-            self._events.append(event)
+        before = len(self._events)
+        events = super()._happened()
+        for event in events[before:]:
             if event["event"] == "start":
                 self.pid = event["pid"]
-        return self._events
-
-    def _since(self, before: int, event: str) -> list[dict[str, Any]]:
-        return [told for told in self._happened()[before:] if told["event"] == event]
-
-    def _wait_end(self, what: str) -> None:
-        wait_for(lambda: not self.running(), lambda: f"WeeChat {what}; {self._last_words()}")
+        return events
 
     def _last_words(self) -> str:
         lines = [f"{line.buffer}: {line.prefix} {line.text}" for line in self.printed()]
         telling = [line for line in lines if "New key binding" not in line]
-        return "\n".join([f"WeeChat of {self.nick} printed:", *telling[-_SHOWN:], self._complaints()])
+        return "\n".join([f"WeeChat of {self.nick} printed:", *telling[-SHOWN:], self._complaints()])
 
 
 class CursesWeeChat(WeeChat):
