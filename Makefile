@@ -19,11 +19,12 @@ help: ## List the targets
 demo: $(RUN_STAMP) ## See an OTR conversation on an IRC server of its own (ARGS=--wire shows every raw line)
 	@$(VENV)/bin/otr demo $(ARGS)
 
+# Three at once on two processors: tests of real programs wait for each other more than they compute.
 test: ## Install what the tests need, check style and types, run every test (ARGS='tests/wire -k codec')
 	@begin=$$(date +%s) && $(MAKE) --no-print-directory setup && \
 	ready=$$(date +%s) && $(MAKE) --no-print-directory lint && \
 	checked=$$(date +%s) && \
-	STEP_SECONDS="set-up=$$((ready - begin)) lint=$$((checked - ready))" $(VENV)/bin/pytest -n 2 $(ARGS)
+	STEP_SECONDS="set-up=$$((ready - begin)) lint=$$((checked - ready))" $(VENV)/bin/pytest -n 3 $(ARGS)
 
 bench: packages oracle $(RUN_STAMP) ## Measure against libotr (JSON=1 prints one JSON object)
 	@$(VENV)/bin/python -m benchmarks $(if $(JSON),--json) $(ARGS)
