@@ -26,6 +26,9 @@ test: ## Install what the tests need, check style and types, run every test (ARG
 	checked=$$(date +%s) && \
 	STEP_SECONDS="set-up=$$((ready - begin)) lint=$$((checked - ready))" $(VENV)/bin/pytest -n 3 $(ARGS)
 
+pythons: setup ## Run the library's own tests in every Python that the machine has
+	@OTR_TEST_PYTHONS=1 $(VENV)/bin/pytest -q -n 2 -o faulthandler_timeout=0 tests/packaging/test_pythons.py
+
 bench: packages oracle $(RUN_STAMP) ## Measure against libotr (JSON=1 prints one JSON object)
 	@$(VENV)/bin/python -m benchmarks $(if $(JSON),--json) $(ARGS)
 
@@ -84,4 +87,4 @@ $(TEST_STAMP): $(VENV)/made pyproject.toml
 	@rm -f $(VENV)/installed-*
 	@touch $(RUN_STAMP) $@
 
-.PHONY: help demo test coverage fuzz bench soak docs lint format setup clean packages oracle
+.PHONY: help demo test pythons coverage fuzz bench soak docs lint format setup clean packages oracle
