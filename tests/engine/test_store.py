@@ -32,8 +32,8 @@ def test_a_damaged_store_at_the_start(folder: Path, room: Room) -> None:
     alice = joined(folder / "data", room)
     assert any("cannot be used" in line for line in alice.client.notes())
     assert alice.connect()["requires"]
-    assert alice.say("bob", "held")[0]["verdict"] == "drop"
-    assert not room.crossed("held")
+    assert alice.say("bob", "held back")[0]["verdict"] == "drop"
+    assert not room.crossed("held back")
 
 
 def test_a_store_that_others_can_read_is_not_used(folder: Path, room: Room) -> None:
@@ -64,7 +64,7 @@ def test_a_store_that_is_locked_for_long_at_the_start(folder: Path, room: Room) 
         assert time.monotonic() - began < DEADLINE, "the client waits no longer"
         link.poll()
         assert any("in use by another program" in line for line in client.notes())
-        assert alice.say("bob", "held")[0]["verdict"] == "drop"
+        assert alice.say("bob", "held back")[0]["verdict"] == "drop"
         link.close()
     other.rollback()
     other.close()
