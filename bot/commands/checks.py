@@ -50,7 +50,7 @@ def secrets(config: Config, *, outside: bool = False) -> list[str]:
 def described(config: Config) -> Iterator[str]:
     """Yield what holds, a line each: places of secrets, and no secret."""
     yield "[bot]"
-    yield from _optional("data_dir", config.data_dir)
+    yield f"data_dir = {_shown(config.data_dir)}"
     yield from _optional("passphrase_file", config.passphrase_file)
     yield f"admins = {_shown(config.admins)}"
     yield f"bans = {_shown(config.bans)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from otrbot.settings.credentials import SecretFile
@@ -11,7 +12,9 @@ from otrbot.settings.credentials import SecretFile
 from otrcore.errors import OtrcoreError
 from otrcore.irc.connection.address import ServerAddress
 from otrcore.irc.connection.pacing import Pace
+from otrcore.store.folder import default_folder
 
+APPLICATION = "otr-bot"
 REALNAME = "OTR test peer, write !help to it"
 
 
@@ -139,8 +142,8 @@ class Config:
     """nick!user@host with * and ?."""
     log: LogConfig = field(default_factory=LogConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
-    data_dir: Path | None = None
-    """Of the keys; None for the user's own data folder."""
+    data_dir: Path = field(default_factory=partial(default_folder, APPLICATION))
+    """Of the keys; not where chat clients have theirs, so that nobody takes an echo for its operator."""
     passphrase_file: Path | None = None
     once: bool = False
     """End when a connection fails or is lost, and do not try again."""

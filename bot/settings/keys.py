@@ -19,7 +19,6 @@ from otrcore.identity import Identity
 from otrcore.irc.keeper import StoreKeeper
 from otrcore.model import Fingerprint
 from otrcore.store.database import FILE_NAME
-from otrcore.store.folder import default_folder
 from otrcore.store.identities import LOCKED
 from otrcore.store.store import Store
 
@@ -101,7 +100,7 @@ class KeyRing:
 
     def fingerprints(self) -> dict[str, Fingerprints]:
         """Return the fingerprints for each network; StoreError if one has no key, or it cannot be used."""
-        folder = self._config.data_dir or default_folder()
+        folder = self._config.data_dir
         names = [network.name for network in self._config.networks]
         if not os.path.exists(folder / FILE_NAME):
             raise _no_keys(names, folder)

@@ -39,7 +39,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="FOLDER",
-        help="Keep keys here, not in your own data folder.",
+        help="Keep keys here, not in the usual folder.",
         callback=handed_down(DATA_DIR),
     ),
 ]

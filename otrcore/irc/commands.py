@@ -189,7 +189,7 @@ def _trust(host: IrcHost, nick: str, typed: str) -> list[Action]:
     talk = host.talk(nick)
     info = talk.info if talk is not None else None
     if talk is None or info is None:
-        return [_note(nick, f"Verifying {nick} needs an encrypted conversation: /otr start first.")]
+        return [_note(nick, texts.not_yet_to_verify(nick, talk))]
     fingerprint = info.their_fingerprint
     if typed:
         given = _fingerprint(typed)

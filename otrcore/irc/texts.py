@@ -400,6 +400,16 @@ def identification(info: SessionInfo, peer: str) -> tuple[str, ...]:
     )
 
 
+def not_yet_to_verify(peer: str, talk: Conversation | None) -> str:
+    """Return what is said to who would verify a peer without an encrypted conversation."""
+    if talk is not None and talk.starting:
+        return (
+            f"Verifying {peer} needs an encrypted conversation, which is being set up: "
+            'wait for "Secured", then type it again.'
+        )
+    return f"Verifying {peer} needs an encrypted conversation: /otr start first."
+
+
 def status(peer: str, policy: Policy, talk: Conversation | None) -> tuple[str, ...]:
     """Return the lines that answer /otr status; without a conversation only the policy has a say."""
     lines: list[str] = []

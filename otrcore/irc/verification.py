@@ -29,7 +29,7 @@ class Verification:
         """Begin to verify a peer: ask our user for the secret first."""
         talk = self._wishes.talk(nick)
         if talk is None or talk.state is not MessageState.ENCRYPTED:
-            return [ShowNote(nick, (_VERIFY_WHAT.format(nick),))]
+            return [ShowNote(nick, (texts.not_yet_to_verify(nick, talk),))]
         if question is not None and len(question) > texts.MAX_QUESTION:
             return [ShowNote(nick, (f"The question to {nick} is too long: ask a shorter one.",))]
         asked = one_line(question) if question else None
@@ -39,7 +39,7 @@ class Verification:
         """Begin to answer a peer that verifies us: ask our user for the secret."""
         talk = self._wishes.talk(nick)
         if talk is None or talk.state is not MessageState.ENCRYPTED:
-            return [ShowNote(nick, (_VERIFY_WHAT.format(nick),))]
+            return [ShowNote(nick, (texts.not_yet_to_verify(nick, talk),))]
         if not talk.smp_waiting:
             return [ShowNote(nick, (f"{nick} has asked nothing: /otr smp ask to ask {nick}.",))]
         question = self._conversations.peers[talk.peer].question
@@ -75,7 +75,6 @@ class Verification:
         return self._wishes.do(nick, lambda talk: talk.smp_start(secret, prompt.question), slow=True)
 
 
-_VERIFY_WHAT = "Verifying {} needs an encrypted conversation: /otr start first."
 _NOT_ASKED = (
     "That secret is not asked for any more: it was neither used nor kept. "
     "/otr status tells how the conversation stands."

@@ -16,9 +16,9 @@ from ..errors import StoreError, StoreUnavailable
 APPLICATION = "otrcore"
 
 
-def default_folder() -> Path:
-    """Return where this system keeps a user's data."""
-    return Path(platformdirs.user_data_dir(APPLICATION, appauthor=False))
+def default_folder(application: str = APPLICATION) -> Path:
+    """Return where this system keeps a user's data for a program."""
+    return Path(platformdirs.user_data_dir(application, appauthor=False))
 
 
 def private_folder(path: Path, *, above: bool = True) -> Path:

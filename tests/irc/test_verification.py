@@ -483,6 +483,15 @@ def test_without_an_encrypted_conversation(network: Network, alice: User, bob: U
     assert len(alice.account) == 0, "nothing is left behind"
 
 
+@pytest.mark.parametrize("words", ["smp ask", "smp ask Which?", "smp answer", "auth", "trust"])
+def test_while_one_is_being_set_up(alice: User, words: str) -> None:
+    alice.command("carol", "start")
+    alice.command("carol", words)
+    assert alice.prompts == []
+    assert 'wait for "Secured"' in last_note(alice)
+    assert "/otr start" not in last_note(alice)
+
+
 @pytest.mark.parametrize("words", ["smp ask", "smp answer", "smp abort", "auth"])
 def test_in_a_finished_conversation(secured: Network, alice: User, bob: User, words: str) -> None:
     bob.end("alice")

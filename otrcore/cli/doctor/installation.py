@@ -122,9 +122,7 @@ def scripts() -> Iterator[Finding]:
             yield problem(f"{name} starts another program, {there}, and not {ours}", _first_on_path(ours))
     if missing:
         names = " and ".join(path.name for path in missing)
-        yield note(
-            f"{names} cannot be started by name: {missing[0].parent} is not in PATH", _onto_path(missing[0])
-        )
+        yield note(f"{names} cannot be started by name: not in any folder of PATH", _onto_path(missing[0]))
 
 
 def _library(name: str, limits: str) -> Finding | None:

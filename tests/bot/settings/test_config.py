@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
+import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from otrbot.settings.table import SETTINGS
 
 from otrcore.irc.connection.address import ServerAddress
 from otrcore.irc.connection.pacing import Pace
+from otrcore.store.folder import default_folder
 
 ONE = '[network.one]\nserver = "irc.example.org"\n'
 TWO = ONE + '[network.two]\nserver = "irc2.example.org:7000"\ntls = false\n'
@@ -71,6 +73,12 @@ def test_the_defaults_are_those_of_the_echo_peer() -> None:
     assert (limits.same_text_times, limits.same_text_seconds) == (5, 10)
     assert (limits.queue_lines_per_peer, limits.queue_lines, limits.hint_seconds) == (40, 400, 600)
     assert (limits.big_bytes, limits.fragment_min, limits.fragment_max) == (2000, 100, 440)
+
+
+def test_the_keys_are_not_those_of_the_chat_clients() -> None:
+    """Who tries the bot on their own machine is not taken for it, nor it for them."""
+    assert Config(()).data_dir == Path(platformdirs.user_data_dir("otr-bot"))
+    assert Config(()).data_dir != default_folder()
 
 
 def test_everything_that_can_be_set(tmp_path: Path) -> None:
