@@ -24,7 +24,7 @@ PYTHON = ""  # `otr install hexchat` fills in the Python that runs the engine
 PACKAGES = ""  # `otr install hexchat` fills in the folder that has the package otrcore
 
 __module_name__ = "otr_client"
-__module_version__ = "0.1"
+__module_version__ = "0.1.0"
 __module_description__ = "Off-the-Record messaging: private conversations"
 
 TICK = 50  # milliseconds between two looks at what the engine has to say

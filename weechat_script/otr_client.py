@@ -22,7 +22,7 @@ import weechat  # type: ignore[import-not-found,unused-ignore]
 PYTHON = ""  # `otr install weechat` fills in the Python that runs the engine
 PACKAGES = ""  # `otr install weechat` fills in the folder that has the package otrcore
 
-NAME, VERSION, ABOUT = "otr_client", "0.1", "Off-the-Record messaging: private conversations"
+NAME, VERSION, ABOUT = "otr_client", "0.1.0", "Off-the-Record messaging: private conversations"
 OLDEST = 0x02090000
 OK, EAT = weechat.WEECHAT_RC_OK, weechat.WEECHAT_RC_OK_EAT
 

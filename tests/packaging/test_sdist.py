@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 
-from tests.packaging.built import MADE, PROJECT, Built
+from tests.packaging.built import MADE, PROJECT, ROOT, Built
 
 VERSION = PROJECT["project"]["version"]
 
@@ -16,6 +16,12 @@ def test_source_distribution_holds_every_file(built: Built) -> None:
     assert {name[: len(top)] for name in names} == {top}
     inside = {name.removeprefix(top) for name in names}
     assert {name for name in inside if name.split("/")[0] not in MADE} == built.files
+
+
+def test_scripts_say_the_same_version() -> None:
+    """They are files of a chat client's own folder, which cannot ask the package."""
+    for client in ("weechat", "hexchat"):
+        assert f'"{VERSION}"' in (ROOT / f"{client}_script" / "otr_client.py").read_text()
 
 
 def test_programs_stay_executable(built: Built) -> None:
