@@ -1,7 +1,7 @@
 """What drills need of a conversation and no chat client ever does.
 
-All of it breaks a rule of OTR on purpose, so the library offers none of it: this module reaches into its private
-names instead, and is the only one that does.
+All of it breaks a rule of OTR on purpose, so the library offers none of it: this module reaches
+into its private names instead, and is the only one that does.
 """
 
 from __future__ import annotations

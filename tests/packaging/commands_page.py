@@ -144,7 +144,8 @@ def page() -> str:
         "are taken:\n",
         *_table(("option", "what it does"), _common(own)),
         "\nExit codes: 0 done, 1 refused or failed, with the reason, 2 not understood. "
-        "`otr --install-completion` has bash, zsh and fish complete commands, networks and nicks.\n",
+        "`otr --install-completion` has bash, zsh and fish complete commands, networks and nicks. "
+        "`otr --version` tells which one this is.\n",
         *_chapter(own),
         "## The echo bot\n",
         "[Its own page](../bot/README.md) tells how to run it, and what people can say to it.\n",
