@@ -254,7 +254,7 @@ class Conversation:
                 raise UsageError("There is no encrypted conversation: start one first.")
             fingerprint = info.their_fingerprint
         if not self.memory.knows(fingerprint):
-            raise UsageError(f"{self.peer} has never used a key with this fingerprint.")
+            raise UsageError(f"{self.peer} has never used a key with this fingerprint: compare it again.")
         return [*self._relation.judge(fingerprint, trust)]
 
     def choose(self, instance_tag: int | None) -> None:
@@ -267,7 +267,7 @@ class Conversation:
         In version 4 the running one is ended first, as it allows no query; nothing goes out plain meanwhile.
         """
         if not self.policy.versions:
-            raise UsageError(f"OTR is switched off for {self.peer}.")
+            raise UsageError(f"OTR is switched off for {self.peer}: choose another policy first.")
         self._resting = False
         now = self._clock()
         if self._instances.answering(now):
@@ -282,7 +282,9 @@ class Conversation:
         Who does so only later, when steps have ended that were under way, says what both names were.
         """
         self._relation.names = self._relation.present_names if names is None else names
-        return self._instances.renamed(self._clock())
+        was_starting = self.starting
+        events = self._instances.renamed(self._clock())
+        return [*events, *self._given_up(was_starting)]
 
     def send(self, text: str, *, may_tag: bool = True) -> list[Event]:
         """Send what the user typed, protected as state and policy ask.
@@ -291,12 +293,16 @@ class Conversation:
         that requires encryption, and while one is being set up, as who asks for it does not want
         the next line to be read by others.  With `may_tag` false a plain text stays exactly as it is.
         """
+        expired = self._instances.expire(self._clock())
+        return [*expired, *self._send(text, may_tag=may_tag)]
+
+    def _send(self, text: str, *, may_tag: bool) -> list[Event]:
         state = self.state
         if state is MessageState.ENCRYPTED:
             return self._send_encrypted(text)
         if state is MessageState.FINISHED and not self.starting:
             return [NotSent(text, HeldBack.FINISHED)]
-        if self.starting or (self.policy.require_encryption and self.policy.versions):
+        if self.starting or self.policy.require_encryption:
             return self._queue(text)
         return [Transmit((self._offering(text) if may_tag else text,), plain=True)]
 
@@ -321,14 +327,26 @@ class Conversation:
         self._resting = False
         return self._instances.lose() + self._give_back()
 
+    def finish(self) -> None:
+        """Stand as if a conversation had just been ended by the peer: nothing goes out before the user acts.
+
+        For whoever was left encrypted under another account, as on another network.  UsageError in an
+        encrypted conversation.
+        """
+        self._instances.finish(self._clock())
+
     def withdraw(self, text: str) -> None:
         """Let a text not leave any more that has not left yet, nor be said again: the user has it back."""
         self._outbox.withdraw(text)
 
     def send_held(self) -> list[Event]:
         """Send the texts that were held, in the session that runs; UsageError if there is none."""
-        self._instances.session()
-        return [event for text in self._outbox.take_held() for event in self._send_encrypted(text)]
+        return self._in(
+            self._instances.session(),
+            lambda _session, _now: [
+                event for text in self._outbox.take_held() for event in self._send_encrypted(text)
+            ],
+        )
 
     def drop_held(self) -> tuple[str, ...]:
         """Forget the texts that were held, and return them."""
@@ -338,19 +356,29 @@ class Conversation:
         """Agree on an extra symmetric key for `use`, 32 bits; UsageError outside a conversation."""
         if not 0 <= use < 1 << 32 or len(data) > MAX_TEXT_BYTES:
             raise UsageError("The use of an extra key is a number of 32 bits, and its data are short.")
-        return self._instances.session().extra_key(use, data)
+        return self._in(self._instances.session(), lambda session, now: session.extra_key(use, data, now))
 
     def smp_start(self, secret: str, question: str | None = None) -> list[Event]:
         """Ask the peer to prove, by SMP, that it knows a secret; case and blanks count.  UsageError."""
-        return self._instances.session().smp_start(secret, question)
+        return self._in(
+            self._instances.session(), lambda session, now: session.smp_start(secret, question, now)
+        )
 
     def smp_answer(self, secret: str) -> list[Event]:
         """Answer the peer's question; UsageError if there is none."""
-        return (self._instances.asking or self._instances.session()).smp_answer(secret)
+        session = self._instances.asking or self._instances.session()
+        return self._in(session, lambda session, now: session.smp_answer(secret, now))
 
     def smp_abort(self) -> list[Event]:
         """End a verification that is under way, or refuse one; UsageError outside a conversation."""
-        return (self._instances.verifying or self._instances.session()).smp_abort()
+        session = self._instances.verifying or self._instances.session()
+        return self._in(session, Session.smp_abort)
+
+    def _in(self, session: Session, do: Callable[[Session, float], list[Event]]) -> list[Event]:
+        """Do something in a session; nothing but its end if it is due to expire."""
+        now = self._clock()
+        expired = self._instances.expire(now)
+        return [*expired, *(do(session, now) if session.info else ())]
 
     @property
     def smp_waiting(self) -> bool:
@@ -388,6 +416,9 @@ class Conversation:
 
     def _receive(self, line: str, now: float) -> list[Event]:
         """Take a line that is whole; what is refused leaves everything as it was."""
+        return [*self._instances.expire(now), *self._received(line, now)]
+
+    def _received(self, line: str, now: float) -> list[Event]:
         try:
             content = self._read(line, now)
             events = [] if content is None else self._take(content, now)
@@ -418,11 +449,14 @@ class Conversation:
                 events: list[Event] = [Received(text, self._plain_protection())]
                 if not self.policy.start_on_tag or self.state is MessageState.ENCRYPTED:
                     return events
-                if versions and self.policy.best_common(versions) is None:
+                best = self.policy.best_common(versions)
+                if versions and best is None:
                     # A tag comes with every text: once is enough.
                     news = [NoCommonVersion(versions)] if versions != self._told_versions else []
                     self._told_versions = versions
                     return [*events, *news]
+                if best is not None and self._leads_back(best):
+                    return events
                 return events + self._start_best(versions, now)
             case Query(versions):
                 return self._answer_query(versions, now)
@@ -441,11 +475,23 @@ class Conversation:
             if not versions:
                 raise PeerError(Reason.VERSION, "nothing is offered")
             return [NoCommonVersion(versions)]
-        info = self.info
-        if info is not None and version < info.version:
-            # Anybody on the way can make up a query: it does not lead us back to a weaker version.
+        if self._leads_back(version):
             raise PeerError(Reason.VERSION, "less than is spoken already")
         return self._start_best(versions, now)
+
+    def _leads_back(self, version: int) -> bool:
+        """Whether an offer, which anybody on the way can make up, would lead from what is spoken to less.
+
+        A conversation of version 4 that is over counts until our user has left it, or has asked for another.
+        """
+        info = self.info
+        return version < info.version if info is not None else version < VERSION_4 and self._was_in_version_4
+
+    @property
+    def _was_in_version_4(self) -> bool:
+        """Whether a conversation of version 4 is over, and our user has not acted yet."""
+        finished = self.state is MessageState.FINISHED and self._instances.in_version_4
+        return finished and self._query_until is None
 
     def _answer_error(self, now: float) -> list[Event]:
         """Start anew if the policy says so; the text that was lost may be said again then."""
@@ -455,9 +501,10 @@ class Conversation:
         if not wanted or now < self._error_start + ERROR_PAUSE:
             return []
         self._error_start = now
-        if self._instances.retirable:
-            # No query in a session of version 4: new keys are agreed on beside it.
-            return self._instances.start(VERSION_4, now)
+        if self._instances.retirable or self._was_in_version_4:
+            # No query in a session of version 4: new keys are agreed on beside it.  Nor after one, as a query
+            # takes any version for an answer, and our user has not asked.
+            return self._instances.start(VERSION_4, now) if VERSION_4 in self.policy.versions else []
         return [self._query()]
 
     def _start_best(self, offered: frozenset[int], now: float) -> list[Event]:
@@ -480,9 +527,13 @@ class Conversation:
         events = self.end() if over else []
         was_starting = self.starting
         self._instances.forbid(VERSIONS - allowed)
-        if was_starting and not self.starting:
-            events += [HandshakeFailed(HandshakeEnd.CANCELLED), *self._give_back()]
-        return events
+        return [*events, *self._given_up(was_starting)]
+
+    def _given_up(self, was_starting: bool) -> list[Event]:
+        """Tell that what was being set up has come to nothing, and give back what waited for it."""
+        if not was_starting or self.starting:
+            return []
+        return [HandshakeFailed(HandshakeEnd.CANCELLED), *self._give_back()]
 
     def _query(self) -> Transmit:
         """Return the Query Message that asks for a start."""

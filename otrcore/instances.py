@@ -142,10 +142,17 @@ class Instances:
             and all(session.state is MessageState.PLAINTEXT for session in self._sessions.values())
         )
 
+    @property
+    def in_version_4(self) -> bool:
+        """Whether a conversation of version 4 runs, or is over and was not left yet."""
+        return any(session.version == VERSION_4 for session in self._sessions.values())
+
     def choose(self, tag: int | None) -> None:
         """Send to this instance from now on, None for the best one; UsageError if it has no session."""
         if tag is not None and (tag not in self._sessions or not self._sessions[tag].info):
-            raise UsageError("There is no encrypted conversation with that client.")
+            raise UsageError(
+                "There is no encrypted conversation with that client: choose another, or start one."
+            )
         self._chosen = tag
 
     def start(self, version: int, now: float) -> list[Event]:
@@ -204,6 +211,17 @@ class Instances:
             events.append(incomplete if incomplete in failures else failures[0])
         return events
 
+    def expire(self, now: float) -> list[Event]:
+        """End what has gone without new keys for too long: time may have passed without any `tick`."""
+        events: list[Event] = []
+        for session in self._sessions.values():
+            if ended := session.expire(now):
+                _forget_last_words(session)
+                events += ended
+        if events:
+            self._forget_served()
+        return events
+
     def session(self, tag: int | None = None) -> Session:
         """Return the session with one instance, else the one to send to; UsageError if not encrypted."""
         session = self._best() if tag is None else self._sessions.get(tag)
@@ -233,7 +251,10 @@ class Instances:
 
     def retire(self) -> list[Event]:
         """End what runs in a version that has no renewal of keys by a query; nothing goes out plain then."""
-        events = [event for session in self.retirable for event in session.retire(SessionEnd.RENEWED)]
+        retired = self.retirable
+        events = [event for session in retired for event in session.retire(SessionEnd.RENEWED)]
+        for session in retired:
+            _forget_last_words(session)
         if events:
             self._forget_served()
         return events
@@ -272,6 +293,10 @@ class Instances:
         over = [event for event in ended if isinstance(event, SessionEnded)]
         return [event for event in ended if event not in over] + over[:1]
 
+    def finish(self, now: float) -> None:
+        """Let nothing go out plain before the user acts, as after a conversation with the peer."""
+        (self._sessions.get(ANY_INSTANCE) or self._admit(ANY_INSTANCE, now)).finish()
+
     def receive(self, raw: bytes, now: float, *, asked: bool = False) -> list[Event]:
         """Take an encoded message; PeerError if it is refused without a word to anybody.
 
@@ -296,13 +321,16 @@ class Instances:
         if version < VERSION_4 == session.version:
             raise PeerError(Reason.VERSION, "less than is spoken already")
         events = session.receive_data(raw, header, now)
+        if not any(isinstance(event, Rejected) for event in events):
+            _forget_last_words(session)
         if any(isinstance(event, SessionEnded) for event in events):
             # What our Commit was made with is among the keys of the session, too, which are to be forgotten.
             self._forget_served()
         if any(isinstance(event, SmpAsked) for event in events):
             # At most one question waits for the user: the newest.
             others = (other for other in self._sessions.values() if other is not session)
-            events = [event for other in others if other.smp_waiting for event in other.smp_abort()] + events
+            waiting = [other for other in others if other.smp_waiting]
+            events = [*(event for other in waiting for event in other.smp_abort(now)), *events]
         return events
 
     def _leads_back(self, header: Header) -> bool:
@@ -313,8 +341,7 @@ class Instances:
         """
         known = self._sessions.get(header.sender_tag)
         begun = header.version in self._broadcasts or (known and header.version in known.exchanges)
-        newer = any(session.version == VERSION_4 for session in self._sessions.values())
-        return header.version < VERSION_4 and newer and not begun
+        return header.version < VERSION_4 and self.in_version_4 and not begun
 
     def _complain(self, now: float) -> list[Event]:
         """Tell the peer that it speaks into a session that is not, but not each time."""
@@ -475,3 +502,10 @@ class Instances:
 def _is_stale(exchange: KeyExchange, now: float) -> bool:
     """Whether another start may take the place of an exchange, as the peer takes no part in it (any more)."""
     return exchange.answered is None or now >= exchange.answered + QUIET
+
+
+def _forget_last_words(session: Session) -> None:
+    """Forget exchanges that only linger: what they led to is in use on both sides, or is over."""
+    session.exchanges = {
+        version: exchange for version, exchange in session.exchanges.items() if exchange.running
+    }

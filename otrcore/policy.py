@@ -38,7 +38,9 @@ class Policy:
     padding: int = 0
 
     def __post_init__(self) -> None:
-        """UsageError for a padding outside 0 to MAX_PADDING bytes."""
+        """UsageError for a padding outside 0 to MAX_PADDING bytes, or if OTR is off and required at once."""
+        if self.require_encryption and not self.versions:
+            raise UsageError("Encryption cannot be required while OTR is off: allow a version.")
         if not 0 <= self.padding <= MAX_PADDING:
             raise UsageError(f"Messages can be padded to multiples of up to {MAX_PADDING} bytes.")
 

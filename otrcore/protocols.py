@@ -150,6 +150,12 @@ class Party(Protocol):
     def may_answer(self, now: float) -> bool:
         """Whether a long answer to a start may go out: they are rationed, over all clients of the peer."""
 
+    def is_spent(self, key: bytes) -> bool:
+        """Whether an ephemeral key of the peer has led to a session, by any of its clients."""
+
+    def spend(self, key: bytes) -> None:
+        """Take note that it has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -20,13 +20,16 @@ from .wire.text import encode
 def require_spoken(policy: Policy) -> None:
     """UsageError if the policy allows a version that there is no code for."""
     if not policy.versions <= VERSIONS:
-        raise UsageError(f"Only these OTR versions can be spoken: {sorted(VERSIONS)}.")
+        raise UsageError(f"Only these OTR versions can be spoken: {sorted(VERSIONS)}; leave the others out.")
 
 
 MAX_ANSWERS = 3
 ANSWERS_WITHIN = 30.0
 """So many long answers to starts go out to one peer within so many seconds: each is 7 lines on IRC, and
 whoever repeats or makes up starts could have the server throw us out for flooding."""
+
+MAX_SPENT = 8
+"""Ephemeral keys of a peer that are remembered: enough for what a network or a bouncer plays again."""
 
 _FRAGMENT_IDENTIFIER_BYTES = 4
 
@@ -56,6 +59,7 @@ class Relation:
     __slots__ = (
         "_answers",
         "_speaker",
+        "_spent",
         "account_policy",
         "identity",
         "line_limit",
@@ -73,6 +77,7 @@ class Relation:
         require_spoken(memory.policy or account_policy)
         self._speaker = speaker
         self._answers: tuple[float, ...] = ()
+        self._spent: tuple[bytes, ...] = ()
         self.identity = identity
         self.own_tag = speaker.own_tag
         self.random = speaker.random
@@ -110,6 +115,14 @@ class Relation:
     def answer_was_taken(self) -> None:
         """Take note that the last answer has led to a session: only those that come to nothing count."""
         self._answers = self._answers[:-1]
+
+    def is_spent(self, key: bytes) -> bool:
+        """Whether an ephemeral key of the peer has led to a session, not long ago."""
+        return key in self._spent
+
+    def spend(self, key: bytes) -> None:
+        """Take note that an ephemeral key of the peer has led to a session."""
+        self._spent = (*self._spent, key)[-MAX_SPENT:]
 
     @property
     def policy(self) -> Policy:

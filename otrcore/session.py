@@ -69,7 +69,8 @@ class Encrypted:
 class Finished:
     """MSGSTATE_FINISHED: the conversation is over; the user must act before anything goes out."""
 
-    version: int
+    version: int | None
+    """None where it was with somebody whom a host had to leave behind."""
     renewing: bool = False
     """Whether it made way for a new one: what was on its way then is lost, and that is no news."""
 
@@ -161,14 +162,18 @@ class Session:
         return None if lifetime is None else self._fresh + lifetime
 
     def tick(self, now: float) -> list[Event]:
-        """Let the key exchanges look at the clock, and end what has gone without new keys for too long."""
+        """Let the key exchanges and the conversation look at the clock."""
         events = [
             event
             for version in tuple(self.exchanges)
             for event in self.apply(version, self.exchanges[version].tick(now), now)
         ]
+        return [*events, *self.expire(now)]
+
+    def expire(self, now: float) -> list[Event]:
+        """End the conversation if it has gone without new keys for too long."""
         expires = self._expires
-        return events if expires is None or now < expires else [*events, *self.retire(SessionEnd.EXPIRED)]
+        return [] if expires is None or now < expires else self.retire(SessionEnd.EXPIRED)
 
     def send(self, text: str, now: float) -> list[Event]:
         """Encrypt a text of the user, or say why not."""
@@ -210,6 +215,12 @@ class Session:
         self._state = Finished(self._state.channel.info.version)
         return [*lost, SessionEnded(SessionEnd.PEER)]
 
+    def finish(self) -> None:
+        """Stand as after a conversation that was led elsewhere; UsageError if one runs here."""
+        if isinstance(self._state, Encrypted):
+            raise UsageError("There is an encrypted conversation: end it first.")
+        self._state = Finished(None)
+
     def hand_over(self, to: Channel) -> list[Event]:
         """Forget all keys, as the peer has moved on to another channel, which reveals the MAC keys."""
         revealed = self._reveal_by(to)
@@ -217,20 +228,20 @@ class Session:
         self._state = Plaintext()
         return [*revealed, *lost]
 
-    def smp_start(self, secret: str, question: str | None) -> list[Event]:
+    def smp_start(self, secret: str, question: str | None, now: float) -> list[Event]:
         """Ask the peer to prove that it knows a secret; UsageError if the question is too long."""
         asked = None if question is None else without_nul(question)
         if asked is not None and len(asked) > MAX_TEXT_BYTES:
             raise UsageError("The question is too long: ask a shorter one.")
-        return self._verify(lambda verification: verification.ask(_exactly(secret), asked))
+        return self._verify(lambda verification: verification.ask(_exactly(secret), asked), now)
 
-    def smp_answer(self, secret: str) -> list[Event]:
+    def smp_answer(self, secret: str, now: float) -> list[Event]:
         """Answer the peer's question; UsageError if there is none."""
-        return self._verify(lambda verification: verification.answer(_exactly(secret)))
+        return self._verify(lambda verification: verification.answer(_exactly(secret)), now)
 
-    def smp_abort(self) -> list[Event]:
+    def smp_abort(self, now: float) -> list[Event]:
         """End a verification that is under way."""
-        return self._verify(lambda verification: verification.abort())
+        return self._verify(lambda verification: verification.abort(), now)
 
     @property
     def smp_waiting(self) -> bool:
@@ -242,11 +253,12 @@ class Session:
         """Whether a verification is under way."""
         return isinstance(self._state, Encrypted) and self._state.verification.running
 
-    def extra_key(self, use: int, data: bytes) -> list[Event]:
+    def extra_key(self, use: int, data: bytes, now: float) -> list[Event]:
         """Agree on an extra symmetric key."""
         channel = self.encrypted().channel
         record, key = channel.agree(use, data)
         sent = self._encrypt(channel, b"", [record], ignore_unreadable=True)
+        self._note_new_key(now)
         return [sent, ExtraKey(key, use, data, by_peer=False)]
 
     def receive_data(self, raw: bytes, header: Header, now: float) -> list[Event]:
@@ -325,6 +337,7 @@ class Session:
         if lost:
             # The peer may have kept its side, which the new session id would make fail.
             events += [*self._apply_step(channel, self._state.verification.renounce()), *lost]
+        self._note_new_key(now)
         return events
 
     def _reveal_by(self, channel: Channel) -> list[Event]:
@@ -345,9 +358,11 @@ class Session:
         if generation != self._generation:
             self._generation, self._fresh = generation, now
 
-    def _verify(self, step: Callable[[Verifier], Step]) -> list[Event]:
+    def _verify(self, step: Callable[[Verifier], Step], now: float) -> list[Event]:
         state = self.encrypted()
-        return self._apply_step(state.channel, step(state.verification))
+        events = self._apply_step(state.channel, step(state.verification))
+        self._note_new_key(now)
+        return events
 
     def _apply_step(self, channel: Channel, step: Step) -> list[Event]:
         events: list[Event] = [

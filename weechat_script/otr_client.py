@@ -47,13 +47,17 @@ def find_otrcore(packages: str) -> None:
 try:
     find_otrcore(PACKAGES or os.environ.get("OTR_CLIENT_PACKAGES", ""))
     from otrcore.scripts.weechat.screen import (
+        OLD_HABIT,
         Screen,
         at_once,
         configure,
         context,
         entries,
+        is_command,
         make_policy,
+        parse,
         policies,
+        without_channel,
     )
 
     from otrcore.client.chat import Chat
@@ -66,7 +70,6 @@ except ImportError:
 TIME = re.compile(r"[@;](time=[^; ]+)")  # when a line was said, in its tags
 OFFER = re.compile(" \t  \t\t\t\t \t \t \t  (?:[ \t]{8})*")  # of OTR, in blanks behind a text
 TO_SOMEBODY = re.compile(r"[^:]*[\s(]([^\s():]+)\)?: ")  # how WeeChat shows what it sends, without a buffer
-OLD_HABIT = re.compile(r"/otr\s+(smp\s+\S+|authq?|verify|answer)\s+\S", re.I)  # in other clients, a secret
 
 screen = Screen()
 servers: set[str] = set()
@@ -107,12 +110,6 @@ def hook(
     return decorate
 
 
-def parse(server: str, line: str) -> tuple[str, dict[str, str]]:
-    """Return the tags of a line, as written, and its parts."""
-    parts = weechat.info_get_hashtable("irc_message_parse", {"server": server, "message": line})
-    return f"@{parts['tags']} " if parts["tags"] else "", parts
-
-
 # Messages.
 
 
@@ -128,7 +125,19 @@ def outgoing(data: str, modifier: str, server: str, line: str) -> str:
     if all(decision.verdict == "pass" for _, decision in judged):
         return line
     left = [(said.to or to, said.text or text) for text, said in judged if said.verdict != "drop"]
+    if len({targets for targets, _ in left}) > 1:
+        # What is returned has one list of targets, and somebody on it may have to be spared a line.
+        screen.torn(server, left)
+        return ""
     return f"{tags}{command} {left[0][0]} :" + "\n".join(text for _, text in left) if left else ""
+
+
+@hook("", "sent", modifier=["irc_out1_CPRIVMSG", "irc_out1_CNOTICE"])
+def by_a_channel(data: str, modifier: str, server: str, line: str) -> str:
+    """Return the line that leaves in place of a message by a common channel, which is judged as any other."""
+    plain = without_channel(server, line)
+    leaving: str = outgoing(data, modifier, server, plain)
+    return line if leaving == plain else leaving
 
 
 @hook("", "shown", modifier=["irc_in2_PRIVMSG", "irc_in2_NOTICE"])
@@ -196,12 +205,6 @@ def completed(data: str, item: str, buffer: str, completion: str) -> None:
         words += [nick for kind, nick in entries("nicklist", buffer, "type", "name") if kind == "nick"]
     for word in words:
         weechat.completion_list_add(completion, word, 0, weechat.WEECHAT_LIST_POS_SORT)
-
-
-def is_command(typed: str) -> bool:
-    """Whether WeeChat would take this for a command that it knows, and not for text."""
-    word = typed[1:].partition(" ")[0] if typed.startswith("/") else ""
-    return word != "" and [word] in entries("hook", "command", "command")
 
 
 def is_secret(buffer: str, typed: str) -> bool:

@@ -52,6 +52,11 @@ PASSPHRASE = 0
 LONGEST = 512
 """Bytes of a line."""
 
+OLD_HABIT = re.compile(
+    r"/otr\s+(smp(?!\s+(ask|start|answer|respond|abort|cancel)\s*$)|authq?|verify|answer)\s+\S", re.I
+)
+"""What has a secret in it in other clients, and here by habit."""
+
 _KEPT = "otr_client_kept"
 """Variable of WeeChat's own buffer, for the script that is loaded next."""
 _FROM_SAFE = re.compile(r"\$\{sec\.data\.[^{}]+\}")
@@ -231,6 +236,13 @@ class Screen:
         for line in [*lines, *([] if typed is None else ["  your text: " + typed])]:
             for place in {buffer} if server else {buffer, weechat.current_buffer()}:
                 tell(place, line, level, notify)
+
+    def torn(self, server: str, lines: Sequence[tuple[str, str]]) -> None:
+        """Tell of the lines of a text, by their targets, that none was sent, as the targets differ."""
+        for targets, line in lines:
+            names = targets.replace(",", ", ")
+            why = f"Not sent to {names}, as not all lines of this text may go to the same people: try again."
+            self.note(server, "", [why], "warning", line, False)
 
     @in_order
     def ask(
@@ -426,6 +438,26 @@ def buffer_of(server: str, peer: str = "", create: bool = False) -> str:
         weechat.command(around, f"/query -noswitch -server {server} {peer}")
         return buffer_of(server, peer)
     return around
+
+
+def parse(server: str, line: str) -> tuple[str, dict[str, str]]:
+    """Return the tags of a line, as written, and its parts."""
+    parts = weechat.info_get_hashtable("irc_message_parse", {"server": server, "message": line})
+    return f"@{parts['tags']} " if parts["tags"] else "", parts
+
+
+def without_channel(server: str, line: str) -> str:
+    """Return the PRIVMSG or NOTICE that a CPRIVMSG or CNOTICE is, which names a common channel, too."""
+    tags, parts = parse(server, line)
+    to, _, behind = parts["arguments"].partition(" ")
+    text = behind.lstrip(" ").partition(" ")[2].lstrip(" ")
+    return f"{tags}{parts['command'].upper()[1:]} {to} :{text[1:] if text.startswith(':') else text}"
+
+
+def is_command(typed: str) -> bool:
+    """Whether WeeChat would take this for a command that it knows, and not for text."""
+    word = typed[1:].partition(" ")[0] if typed.startswith("/") else ""
+    return word != "" and [word] in entries("hook", "command", "command")
 
 
 def takes_lines(server: str) -> bool:

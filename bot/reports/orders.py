@@ -105,7 +105,3 @@ class Wish:
 
 Report = Standing | Wish
 """What a network's thread tells the main thread."""
-
-
-class AuthenticationRefused(Exception):
-    """The server, or its services, do not let the bot in as whom it says to be: another attempt is no use."""

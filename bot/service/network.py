@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from otrbot.reports.logs import facts
 from otrbot.reports.metrics import NetworkMetrics
-from otrbot.reports.orders import AuthenticationRefused, Mailbox, Order, Reload, Report, Standing, Stop, Wish
+from otrbot.reports.orders import Mailbox, Order, Reload, Report, Standing, Stop, Wish
 from otrbot.settings.config import Config, ConfigError, Mechanism, NetworkConfig
 from otrbot.settings.keys import KeyRing
 from otrbot.talk.attended import Attendant, AttendedRunner
@@ -147,7 +147,7 @@ class Network:
     def run(self) -> None:
         """Talk until a `Stop`.
 
-        Raises AuthenticationRefused; ConnectionFailed if it is to be tried once only; StoreError and
+        Raises sasl.AuthenticationRefused; ConnectionFailed if it is to be tried once only; StoreError and
         ConfigError if keys, passwords or certificates are of no use.
         """
         with ExitStack() as closing:
@@ -249,9 +249,7 @@ class Network:
     def _fail(self, error: OtrcoreError) -> None:
         self._problem = str(error)
         self._report()
-        if isinstance(error, sasl.AuthenticationRefused):
-            raise AuthenticationRefused(str(error)) from error
-        if self._config.once:
+        if isinstance(error, sasl.AuthenticationRefused) or self._config.once:
             raise error
         _log.warning("%s", error, extra=facts(network=self._network.name))
 

@@ -23,7 +23,6 @@ from typing import Protocol
 from otrbot.reports import logs
 from otrbot.reports.metrics import Metrics, NetworkMetrics
 from otrbot.reports.orders import (
-    AuthenticationRefused,
     Mailbox,
     Order,
     Reload,
@@ -39,6 +38,7 @@ from otrbot.settings.config import Config, ConfigError, NetworkConfig
 from otrbot.settings.keys import KeyRing
 
 from otrcore.errors import ConnectionFailed, OtrcoreError, StoreError, StoreUnavailable
+from otrcore.irc.connection.sasl import AuthenticationRefused
 
 _log = logging.getLogger(__name__)
 
@@ -345,7 +345,7 @@ class Service:
             if not isinstance(error, Ended):
                 _log.error("%s: ended by %s", worker.name, logs.failure(error))
         elif isinstance(error, AuthenticationRefused):
-            _log.error("%s: the server refuses who we say to be: look at account and password", worker.name)
+            _log.error("%s: %s", worker.name, error)
             if all(other.over for other in self._workers):
                 self.stop(ExitCode.REFUSED)
         elif isinstance(error, ConnectionFailed):

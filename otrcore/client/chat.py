@@ -54,7 +54,7 @@ class Chat:
             greeting["settable"] = [{**row._asdict(), "choices": list(row.choices)} for row in settable]
         self.guard = Guard(kept)
         self._exchange = Exchange(app, self.guard, partial(Place, data), launcher, greeting, clock)
-        self._messages = Messages(self._exchange)
+        self._messages = Messages(self._exchange, clock)
         self._safely = self._exchange.safely
         self.link = self._exchange.link
 

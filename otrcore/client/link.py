@@ -305,7 +305,7 @@ def _owner(link: socket.socket) -> int:
 _NOT_BEGUN = "OTR is not running: /otr restart starts it."
 _STARTING = "OTR is just being started: try again in a moment."
 _SLOW = "OTR's engine does not start. `otr doctor` in a terminal finds out why; /otr restart tries once more."
-_STOPPED = "OTR's engine has stopped, and is being started again."
+_STOPPED = "OTR's engine has stopped, and is being started again: try again in a moment."
 _NO_ANSWER = (
     "OTR's engine does not answer. It may come back by itself; /otr restart starts it anew, "
     "which ends the encrypted conversations."

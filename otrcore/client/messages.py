@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from functools import partial
 from typing import Callable, Sequence
 
@@ -11,6 +13,11 @@ from .errors import ClientError, NoAnswer, NoLink
 from .exchange import Exchange, frames, status
 from .frames import Frame
 from .guard import FINISHED, Held
+
+PASTE_SECONDS = 0.5
+"""Within these a line that comes again belongs to the same paste; nobody reads a note and decides as fast."""
+
+MAX_GIVEN_BACK = 200
 
 _NOTICE = "NOTICE"
 _CTCP = "\x01"
@@ -22,14 +29,19 @@ _CIPHERTEXT = ("?OTR:", "?OTR,", "?OTR|")
 class Messages:
     """Judges messages with the engine's help, or without where it cannot be had."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` returns seconds that only grow."""
         self._exchange = exchange
+        self._clock = clock
+        self._given_back: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        """When it was: texts to people of whom nothing is known, which leave if they are sent once more."""
         self._guard = exchange.guard
         self._tell = exchange.actions.tell
 
     def outgoing(self, server: str, to: str, text: str, command: str) -> Outgoing:
         """Judge a message that is about to be sent."""
-        targets = [target for target in to.split(",") if target]
+        # Somebody whom the server has renamed to a list of people is one person still.
+        targets = [to] if self._protects(server, to) else [target for target in to.split(",") if target]
         people = [target for target in targets if self._is_person(server, target)]
         # A CTCP in a notice is the client's own answer to one, nothing that anybody typed.
         if not people or (command == _NOTICE and text.startswith(_CTCP)):
@@ -102,7 +114,7 @@ class Messages:
         if verdict not in (PASS, REPLACE) or not isinstance(said, str):
             self._not_sent(server, [target], text, partial(texts.unanswered, why=texts.NO_DECISION))
             return None
-        if self._guard.held(server, target) in (Held.ENCRYPTED, Held.FINISHED, Held.LOST):
+        if self._protects(server, target):
             self._guard.lose(server, target)
             self._exchange.actions.add([status(server, target, FINISHED)])
             self._holds(server, target, text, "")
@@ -114,7 +126,7 @@ class Messages:
         known = self._exchange.servers.get(server)
         naming = self._guard.naming(server)
         nick = sender.partition("!")[0]
-        if known is None or not naming.is_person(sender):
+        if known is None or not self._is_person(server, sender):
             return Incoming(PASS)
         own = naming.fold(known.nick)
         if naming.fold(nick) == own:
@@ -172,10 +184,26 @@ class Messages:
         reason = self._guard.held(server, person)
         if reason is None:
             return False
-        if reason is Held.UNKNOWN:
+        if reason is Held.UNKNOWN and self._is_sent_again(server, person, text):
             self._guard.warned(server, person)
+            return False
         self._tell(server, person, texts.held(person, reason, why), typed=_as_typed(text))
         return True
+
+    def _is_sent_again(self, server: str, person: str, text: str) -> bool:
+        """Whether a text was given back before that is sent now; if not, take note that it is given back.
+
+        Not the next line: it may be of the same paste.
+        """
+        key, now = (server, self._guard.naming(server).key(person), text), self._clock()
+        given_back = self._given_back.get(key)
+        if given_back is not None and now >= given_back + PASTE_SECONDS:
+            return True
+        self._given_back[key] = now
+        self._given_back.move_to_end(key)
+        if len(self._given_back) > MAX_GIVEN_BACK:
+            self._given_back.popitem(last=False)
+        return False
 
     def _not_sent(self, server: str, people: Sequence[str], text: str, told: Callable[[str], str]) -> None:
         for person in people:
@@ -183,9 +211,14 @@ class Messages:
 
     def _is_person(self, server: str, target: str) -> bool:
         try:
-            return self._guard.naming(server).is_person(target)
+            # With whom there is a conversation is a person under any name: a server can give out all of them.
+            return self._guard.naming(server).is_person(target) or self._protects(server, target)
         except Exception:
             return True  # on doubt, somebody to protect
+
+    def _protects(self, server: str, name: str) -> bool:
+        """Whether a conversation with somebody of this name is more than plain, as far as is known here."""
+        return self._guard.held(server, name) in (Held.ENCRYPTED, Held.FINISHED, Held.LOST)
 
 
 def _first(decisions: list[Frame], target: str) -> Frame:

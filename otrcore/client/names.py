@@ -18,9 +18,11 @@ _RFC1459 = str.maketrans(_UPPER + "[]\\^", _LOWER + "{}|~")
 
 _MEMBER_PREFIXES = "~&@%+"
 _SERVICES = {"alis", "global"}
-_TOKEN = re.compile(r"(CASEMAPPING|CHANTYPES|STATUSMSG)=([^ ]{0,30})")
-
-
+_TOKEN = re.compile(r"(-?)(CASEMAPPING|CHANTYPES|STATUSMSG)(?:=([^ ]{0,30}))?")
+_USUAL = {"CASEMAPPING": "rfc1459", "CHANTYPES": "#&", "STATUSMSG": ""}
+"""Of a server that says nothing."""
+_NO_NICK = frozenset(string.punctuation) - frozenset("[]\\`_^{|}-")
+"""ASCII characters that no nick has (RFC 2812, section 2.3.1)."""
 _LONGEST = 128
 
 
@@ -38,11 +40,20 @@ class Naming:
 
     def __init__(self, isupport: Sequence[str] = ()) -> None:
         """`isupport` are tokens such as "CASEMAPPING=ascii"; what makes no sense is skipped."""
-        found: dict[str, str] = {match[1]: match[2] for match in map(_TOKEN.fullmatch, isupport) if match}
-        self.casemapping = found.get("CASEMAPPING", "rfc1459").lower()
+        found = dict(_USUAL)
+        for match in map(_TOKEN.fullmatch, isupport):
+            if match is None:
+                continue
+            off, name, value = match[1], match[2], match[3] or ""
+            if off:
+                found[name] = _USUAL[name]
+            # What a nick can begin with would make people into channels, which are never protected.
+            elif value if name == "CASEMAPPING" else _NO_NICK.issuperset(value):
+                found[name] = value
+        self.casemapping = found["CASEMAPPING"].lower()
         self._folding = _FOLDINGS.get(self.casemapping, _RFC1459)
-        self._channel_types = _marks(found.get("CHANTYPES"), "#&")
-        self._prefixes = _marks(found.get("STATUSMSG"), "") + _MEMBER_PREFIXES
+        self._channel_types = found["CHANTYPES"]
+        self._prefixes = found["STATUSMSG"] + _MEMBER_PREFIXES
 
     def fold(self, nick: str) -> str:
         """Return the form in which nicks are compared."""
@@ -68,8 +79,3 @@ class Naming:
             if character not in self._prefixes:
                 return False
         return False
-
-
-def _marks(value: str | None, usual: str) -> str:
-    # A letter in here would make people into channels, which are never protected.
-    return usual if value is None or any(character.isalnum() for character in value) else value

@@ -162,8 +162,17 @@ def secret_scalar(seed: bytes) -> int:
 
 
 def random_scalar(random: Random, purpose: Purpose) -> int:
-    """Return a fresh secret number below q (v4, "generateRandomValueInZq" of the implementations)."""
-    return secret_scalar(random(purpose, ENCODED_BYTES)) % ORDER
+    """Return a fresh secret number below q, all equally likely.
+
+    Not pruned, as the specification has it: only half of all numbers could come of that, and in a
+    ring signature those that could not would show who has signed.
+    """
+    return reduced(random(purpose, 2 * ENCODED_BYTES))
+
+
+def reduced(uniform: bytes) -> int:
+    """Return the number below q that a hash or random bytes, little-endian, stand for."""
+    return int.from_bytes(uniform, "little") % ORDER
 
 
 def encode_scalar(scalar: int) -> bytes:
@@ -172,8 +181,11 @@ def encode_scalar(scalar: int) -> bytes:
 
 
 def decode_scalar(encoded: bytes) -> int:
-    """Read a SCALAR, reduced: other clients do not refuse larger numbers."""
-    return int.from_bytes(encoded, "little") % ORDER
+    """Read a SCALAR; ValueError if it is not below q, so that each number has one encoding only."""
+    number = int.from_bytes(encoded, "little")
+    if number >= ORDER:
+        raise ValueError("a scalar that is not reduced")
+    return number
 
 
 @dataclass(frozen=True, slots=True)

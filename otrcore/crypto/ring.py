@@ -16,6 +16,7 @@ from .ed448 import (
     decode_scalar,
     encode_scalar,
     random_scalar,
+    reduced,
 )
 from .random import Random
 from .shake import kdf
@@ -44,12 +45,14 @@ def sign(random: Random, signer: KeyPair, ring: Ring, message: bytes) -> bytes:
 
 
 def verify(ring: Ring, message: bytes, signature: bytes) -> bool:
-    """RVrf: whether one member of the ring has signed this message."""
+    """RVrf: whether one member of the ring has signed this message; false if a number is not below q."""
     if len(signature) != SIGNATURE_BYTES:
         return False
-    scalars = [
-        decode_scalar(signature[at : at + ENCODED_BYTES]) for at in range(0, SIGNATURE_BYTES, ENCODED_BYTES)
-    ]
+    encoded = [signature[at : at + ENCODED_BYTES] for at in range(0, SIGNATURE_BYTES, ENCODED_BYTES)]
+    try:
+        scalars = [decode_scalar(number) for number in encoded]
+    except ValueError:
+        return False
     challenges, responses = scalars[::2], scalars[1::2]
     commitments = [
         GENERATOR.times_public(r) + key.times_public(c)
@@ -61,4 +64,4 @@ def verify(ring: Ring, message: bytes, signature: bytes) -> bool:
 def _challenge(ring: Ring, commitments: list[Point], message: bytes) -> int:
     points = b"".join(point.encoded for point in (*ring, *commitments))
     hashed = (GENERATOR.encoded, encode_scalar(ORDER), points, len(message).to_bytes(4, "big"), message)
-    return decode_scalar(kdf(USAGE_AUTH, *hashed, size=ENCODED_BYTES))
+    return reduced(kdf(USAGE_AUTH, *hashed, size=ENCODED_BYTES))

@@ -121,8 +121,9 @@ class Desk:
         return [ShowNote(nick, (f"otrcore {version('otrcore')}; {place}.",))]
 
     def restart(self, host: IrcHost | None, nick: str, argument: str) -> list[Action]:
-        """Only the client can do that."""
-        return [ShowNote(nick, ("/otr restart takes nothing behind it.",))]
+        """Only the client can do that, and then does not ask."""
+        told = "The script of this chat client does not start OTR anew: restart the chat client."
+        return [ShowNote(nick, (told,))]
 
 
 def _start(host: IrcHost, nick: str, argument: str) -> list[Action]:

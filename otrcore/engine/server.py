@@ -262,7 +262,7 @@ class Engine:
             return
         frames = list(self._unheard)
         if self._lost:
-            frames.insert(0, _warning(f"{self._lost} things that OTR had to do or to show were too many."))
+            frames.insert(0, _warning(_TOO_MANY.format(self._lost)))
         self._unheard.clear()
         self._lost = 0
         try:
@@ -321,5 +321,15 @@ def _warning(text: str) -> Frame:
     return {"a": "note", "lines": [text], **about}
 
 
-_TOO_LONG = "What OTR has to say to that is too long for its link to the chat client."
-_UNSPEAKABLE = _warning("Something that OTR had to show was too long for its link to the chat client.")
+_TOO_MANY = (
+    "{} things that OTR had to do or to show were too many. Messages may be missing: ask for them again; "
+    "/otr status tells how a conversation stands."
+)
+_TOO_LONG = (
+    "The answer to that is too long for the link to the chat client: try it in parts, or in a terminal "
+    "with `otr`."
+)
+_UNSPEAKABLE = _warning(
+    "Something that OTR had to show was too long for its link to the chat client. If it was a message, ask "
+    "for it in parts."
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..account import Account
 from ..conversation import SMALLEST_LINE_LIMIT, Conversation, Offer
@@ -13,7 +13,7 @@ from ..memory import STRANGER, PeerMemory
 from ..model import MessageState
 from ..policy import DEFAULT, Policy
 from .actions import Action, ShowNote
-from .names import Recipient
+from .names import Addressed, Recipient, Target
 from .people import People
 from .presence import Presence
 from .prompts import Prompts
@@ -62,9 +62,20 @@ class Conversations:
         self.account = account
         self.peers.clear()
 
-    def leave(self) -> list[Action]:
-        """Tell what is over with the conversations on a network that we are not on any more."""
-        return [action for talk in self for action in self._left_behind(talk)]
+    def leave(self) -> tuple[list[Action], list[str]]:
+        """Tell what is over with the conversations on a network that we are not on any more.
+
+        Return also the nicks of those to whom nothing may go unencrypted before the user acts: the same words
+        of a server lead to another network, or to other people, that are typed to next.
+        """
+        protected = [talk for talk in self if talk.state is not MessageState.PLAINTEXT]
+        nicks = [self.peers[talk.peer].nick for talk in protected]
+        return [action for talk in self for action in self._left_behind(talk)], nicks
+
+    def hold(self, nicks: Sequence[str]) -> None:
+        """Let nothing go unencrypted to these before the user acts."""
+        for nick in nicks:
+            self.open(self._presence.recipient(nick)).finish()
 
     def require_account(self) -> Account:
         """Return the account; UsageError if there is none yet."""
@@ -77,6 +88,27 @@ class Conversations:
         if self.account is None or key not in self.account:
             return None
         return self.account.conversation(key)
+
+    def classify(self, targets: str, text: str) -> Addressed:
+        """Sort a message by its targets and its text.
+
+        With whom there is a conversation is a person under any name: a server can give anybody one of a
+        channel, a service, or two people, and what is typed there must not pass.
+        """
+        addressed = self._presence.classify(targets, text)
+        key = self._presence.fold(targets)
+        if self.find(key) is not None:
+            whole = Recipient(targets, targets, Target.PERSON, key)
+            return replace(addressed, recipients=(whole,))
+        return replace(addressed, recipients=tuple(map(self._known, addressed.recipients)))
+
+    def recipient(self, nick: str) -> Recipient:
+        """Return whom a command means: as by `classify`, a person if there is a conversation."""
+        recipients = self.classify(nick, "").recipients
+        return recipients[0] if len(recipients) == 1 else self._presence.recipient(nick)
+
+    def _known(self, recipient: Recipient) -> Recipient:
+        return recipient if self.find(recipient.key) is None else replace(recipient, kind=Target.PERSON)
 
     def open(self, recipient: Recipient) -> Conversation:
         """Return the conversation; a new one may cost one that has come to nothing, if there are too many."""
@@ -153,8 +185,10 @@ class Conversations:
     def _left_behind(self, talk: Conversation) -> list[Action]:
         nick = self.peers[talk.peer].nick
         actions: list[Action] = [*self._prompts.close(talk.peer)]
-        if talk.starting or talk.state is not MessageState.PLAINTEXT:
+        if talk.state is not MessageState.PLAINTEXT:
             actions.append(ShowNote(nick, (_ELSEWHERE.format(nick),), SessionEnded(SessionEnd.PEER)))
+        elif talk.starting:
+            actions.append(ShowNote(nick, (_NOT_BEGUN.format(nick),), SessionEnded(SessionEnd.PEER)))
         waiting = [event.text for event in talk.lose() if isinstance(event, NotSent)]
         for text in (*waiting, *talk.drop_held()):
             actions.append(ShowNote(nick, (f"Not sent to {nick}, who is on another network.",), typed=text))
@@ -162,6 +196,10 @@ class Conversations:
 
 
 _ELSEWHERE = (
-    "This is another network than before: the encrypted conversation with {} is over. "
+    "This is another network than before: the encrypted conversation with {} is over. Nothing is sent until "
+    "you choose: /otr start for a new one, or /otr end to go on without."
+)
+_NOT_BEGUN = (
+    "This is another network than before: no encrypted conversation with {} was begun. "
     "What you type goes out unencrypted."
 )

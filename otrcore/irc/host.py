@@ -83,7 +83,7 @@ class IrcHost:
         self._people = people = People(self._recall)
         self._conversations = talks = Conversations(presence, people, prompts, turns)
         reactions = Reactions(talks, people, prompts, self._keep_profile)
-        self._steps = steps = Steps(presence, talks, turns, reactions)
+        self._steps = steps = Steps(talks, turns, reactions)
         self._renewal = renewal = Renewal(keeper, presence, people, talks, turns, steps, sink)
         self._nick_changes = NickChanges(presence, people, talks, turns, steps, sink)
         self._verdicts = Verdicts(presence, talks, turns, reactions, steps, renewal)
@@ -113,21 +113,24 @@ class IrcHost:
         `server` is the host that the user has the client connect to.
 
         If it turns out to be another network than before, or one that tells nicks apart in another way,
-        the people there are others: what was encrypted is over, and the sink is told.
+        the people there are others: what was encrypted is over, the sink is told, and nothing goes out to
+        who has such a nick before the user acts.
         """
         claim = network_name(features, self._client_name)
         network = self._keeper.place(claim, server or self._client_name)
         same = network == self.network and features.casemapping == self._presence.features.casemapping
+        held: Sequence[str] = ()
         if self._conversations.account is None or not same:
             self._renewal.begin()
             account, memories = self._keeper.account(network), self._keeper.memories(network)
             self._turns.finish()
-            left = self._conversations.leave()
+            left, held = self._conversations.leave()
             if left:
                 self._sink(left)
             self._people.memories = memories
             self._conversations.enter(account)
         self._presence.enter(network, nick, features, mask)
+        self._conversations.hold(held)
         self._nick_changes.note_own()
         self._renewal.tell_news()
 
@@ -181,7 +184,7 @@ class IrcHost:
 
     def key(self, nick: str) -> str:
         """Return the same for everything that is a peer's nick on this network."""
-        return self._presence.key(nick)
+        return self._conversations.recipient(nick).key
 
     def has(self, nick: str) -> bool:
         """Whether there is a conversation with a peer."""

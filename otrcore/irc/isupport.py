@@ -10,6 +10,7 @@ Source: https://modern.ircdocs.horse/#rplisupport-parameters
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 _TOKEN = re.compile(r"(?P<off>-)?(?P<name>[A-Z0-9]{1,40})(?:=(?P<value>[^ ]*))?")
 _ESCAPE = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _MAX_TEXT = 100
+_NO_NICK = frozenset(string.punctuation) - frozenset("[]\\`_^{|}-")
+"""ASCII characters that no nick has (RFC 2812, section 2.3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ def _text(value: str) -> str | None:
 
 
 def _characters(value: str) -> str | None:
-    # A letter or digit in here would make ordinary nicks into channels, and so keep them out of OTR for good.
-    return None if any(c.isalnum() or not c.isprintable() for c in value) else value[:16]
+    # What a nick can begin with would make people into channels, and so have everything to them go out plain.
+    return value[:16] if _NO_NICK.issuperset(value) else None
 
 
 def _casemapping(value: str) -> str | None:

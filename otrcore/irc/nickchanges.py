@@ -63,8 +63,8 @@ class NickChanges:
         if other is not None and other is not talk and not other.idle:
             # Whoever had that nick is gone without our hearing of it.
             self._sink(self._steps.do(other, other.lose))
-            nothing_moves = talk is None or conversations.state(presence.key(old)) is MessageState.PLAINTEXT
-            if nothing_moves and conversations.state(presence.key(new)) is not MessageState.PLAINTEXT:
+            nothing_moves = talk is None or conversations.state(old_key) is MessageState.PLAINTEXT
+            if nothing_moves and conversations.state(new_key) is not MessageState.PLAINTEXT:
                 return False
         if talk is None:
             return False
@@ -87,7 +87,7 @@ class NickChanges:
         return None if account is None or account.name is None else (account.name, key)
 
     def _begin_anew(self, names: tuple[str, str] | None, nick: str) -> list[Action]:
-        talk = self._conversations.find(self._presence.key(nick))
+        talk = self._conversations.find(self._conversations.recipient(nick).key)
         if talk is None:
             return []
         return self._steps.do(talk, partial(Conversation.renamed, talk, names), slow=talk.starting)

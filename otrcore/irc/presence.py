@@ -61,7 +61,9 @@ class Presence:
     def recipient(self, nick: str) -> Recipient:
         """Return whom a command means; a list of targets is nobody."""
         recipients = self.classify(nick, "").recipients
-        return recipients[0] if len(recipients) == 1 else Recipient(nick, nick, Target.SERVER_MASK, nick)
+        if len(recipients) == 1:
+            return recipients[0]
+        return Recipient(nick, nick, Target.SERVER_MASK, self.fold(nick))
 
     def key(self, nick: str) -> str:
         """Return the same for everything that is a peer's nick on this network."""

@@ -10,7 +10,6 @@ from ..errors import OtrcoreError, UsageError
 from ..events import Event
 from .actions import Action, ShowNote
 from .conversations import Conversations
-from .presence import Presence
 from .reactions import Reactions
 from .turns import Turns
 
@@ -20,10 +19,7 @@ BROKEN = "Not {}, because of an error inside OTR ({}): please report it."
 class Steps:
     """Lets conversations do something, each in its turn."""
 
-    def __init__(
-        self, presence: Presence, conversations: Conversations, turns: Turns, reactions: Reactions
-    ) -> None:
-        self._presence = presence
+    def __init__(self, conversations: Conversations, turns: Turns, reactions: Reactions) -> None:
         self._conversations = conversations
         self._turns = turns
         self._reactions = reactions
@@ -33,7 +29,7 @@ class Steps:
 
         If too much waits for that already, it is not done, and a note says so; unless it is not `bounded`.
         """
-        talk = self._conversations.find(self._presence.key(nick))
+        talk = self._conversations.find(self._conversations.recipient(nick).key)
         if talk is None or talk not in self._turns:
             return job(nick)
         try:
@@ -58,7 +54,7 @@ class Steps:
         def in_turn() -> Sequence[Action]:
             try:
                 # What has come to nothing may have been begun anew, by one of those before this one.
-                now = self._conversations.find(self._presence.key(peer.nick))
+                now = self._conversations.find(self._conversations.recipient(peer.nick).key)
                 if now is not None and now in self._turns:
                     return self.behind(now, job, typed=typed, bounded=False)
                 return job(peer.nick)

@@ -56,7 +56,7 @@ class Verdicts:
     def outgoing(self, targets: str, text: str, command: Command) -> list[Decision]:
         """Judge a message that the user wants sent, once for each target; PASS means: send it as it is."""
         clean = one_line(text)
-        addressed = self._presence.classify(targets, clean)
+        addressed = self._conversations.classify(targets, clean)
         return [
             _cleaned(
                 _or_dropped(
@@ -73,7 +73,7 @@ class Verdicts:
 
     def withdraw(self, targets: str, text: str) -> None:
         """Let a text not leave any more that was judged by `outgoing`, as the user has it back."""
-        addressed = self._presence.classify(targets, one_line(text))
+        addressed = self._conversations.classify(targets, one_line(text))
         typed = _as_typed(addressed.payload, addressed.text)
         for recipient in addressed.recipients:
             talk = self._conversations.find(recipient.key)
@@ -86,7 +86,7 @@ class Verdicts:
         conversations, presence = self._conversations, self._presence
         if conversations.account is None or not presence.is_own(target) or presence.is_own(sender):
             return Decision(sender, Verdict.PASS)
-        addressed = presence.classify(sender, text)
+        addressed = conversations.classify(sender, text)
         recipient = addressed.recipients[0] if addressed.recipients else None
         if recipient is None or recipient.kind is not Target.PERSON or addressed.payload is Payload.CTCP:
             return Decision(sender, Verdict.PASS)
@@ -180,7 +180,10 @@ class Verdicts:
 
     def _sent_late(self, nick: str, payload: Payload, text: str, command: Command) -> Sequence[Action]:
         """Send what the user typed while a step was under way."""
-        typed, recipient = _as_typed(payload, text), self._presence.recipient(nick)
+        typed, recipient = _as_typed(payload, text), self._conversations.recipient(nick)
+        if recipient.kind is not Target.PERSON:
+            # It was typed to a person, who has had such a name given since.
+            return _refused(nick, f"Not sent: {nick} is not one person.", typed).actions
         judged = _or_dropped(
             nick, "sent", lambda: self._outgoing(recipient, payload, text, command), typed=typed
         )

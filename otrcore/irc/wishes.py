@@ -42,7 +42,7 @@ class Wishes:
         UsageError with a sentence for the user if there cannot be one.
         """
         self._renewal.catch_up()
-        recipient = self._presence.recipient(nick)
+        recipient = self._conversations.recipient(nick)
         if recipient.kind is not Target.PERSON:
             raise UsageError(f"OTR works between two people, and {nick!r} is not one person.")
         self._conversations.require_account()
@@ -81,13 +81,13 @@ class Wishes:
     def distrust(self, nick: str, fingerprint: Fingerprint) -> list[Action]:
         """Trust a key of a peer no more, under whatever nick."""
         actions = self.do(nick, lambda talk: talk.set_trust(Trust.NONE, fingerprint), sends=False)
-        return [*actions, *self._people.doubt(self._presence.key(nick), fingerprint)]
+        return [*actions, *self._people.doubt(self._conversations.recipient(nick).key, fingerprint)]
 
     def _do(
         self, nick: str, step: Callable[[Conversation], list[Event]], sends: bool, slow: bool
     ) -> list[Action]:
         self._renewal.catch_up()
-        recipient = self._presence.recipient(nick)
+        recipient = self._conversations.recipient(nick)
         try:
             self.talk(nick)
             if sends:
@@ -100,18 +100,18 @@ class Wishes:
 
     def _start(self, nick: str) -> list[Action]:
         self._renewal.catch_up()
-        if self._conversations.state(self._presence.key(nick)) is MessageState.ENCRYPTED:
+        if self._conversations.state(self._conversations.recipient(nick).key) is MessageState.ENCRYPTED:
             return self.status(nick)
         return self.refresh(nick)
 
     def _refresh(self, nick: str) -> list[Action]:
-        policy = self._conversations.policy(self._presence.key(nick))
+        policy = self._conversations.policy(self._conversations.recipient(nick).key)
         if self._conversations.account is not None and not policy.versions:
             return [ShowNote(nick, texts.status(nick, policy, None))]
         return self.do(nick, Conversation.start, slow=True)
 
     def _end(self, nick: str) -> list[Action]:
-        talk = self._conversations.find(self._presence.key(nick))
+        talk = self._conversations.find(self._conversations.recipient(nick).key)
         if talk is None or (talk.state is MessageState.PLAINTEXT and not talk.starting):
             nothing = f"There is nothing to end: the conversation with {nick} is not encrypted."
             return [ShowNote(nick, (nothing,))]
@@ -119,6 +119,6 @@ class Wishes:
 
     def _status(self, nick: str) -> list[Action]:
         self._renewal.catch_up()
-        key = self._presence.key(nick)
+        key = self._conversations.recipient(nick).key
         talk, policy = self._conversations.find(key), self._conversations.policy(key)
         return [ShowNote(nick, texts.status(nick, policy, talk))]

@@ -111,10 +111,12 @@ class Verification(Generic[E]):
                 self._state = Expect1()
                 return Step(events=(SmpAborted(SmpEnd.PEER),))
             # A new question takes the place of one that our user has not answered yet.
-            case Expect1() | AwaitingAnswer(), 1:
+            case (Expect1() | AwaitingAnswer()) as state, 1:
                 self._state = machine.take_1(self._group, message)
-                # A question verifies who answers it, to who asks: that is them, not us.
-                self._trusts = question is None
+                # A question verifies who answers it, to who asks: that is us, not them.  What takes its place
+                # is no better, as our user may still answer what stood there first.
+                trusted = self._trusts or isinstance(state, Expect1)
+                self._trusts = trusted and question is None
                 return Step(events=(SmpAsked(question.decode(errors="replace") if question else None),))
             case Expect2() as state, 2:
                 reply, self._state = machine.take_2(self._group, self._random, state, message)

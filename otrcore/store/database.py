@@ -144,7 +144,7 @@ class Database:
         self._connection.execute("SAVEPOINT part")
         try:
             yield
-        except BaseException:
+        except BaseException:  # an interrupt too takes this part back
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK TO part")
             raise
@@ -284,7 +284,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
             step(connection)
         connection.execute(f"PRAGMA user_version = {max(version, len(MIGRATIONS))}")
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # an interrupt too must not leave a transaction open
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise

@@ -195,7 +195,7 @@ class Identities:
                 self._opened = fresh
                 for network, identity in identities.items():
                     self._write(network, identity)
-        except BaseException:
+        except BaseException:  # an interrupt too: the old seal holds again
             self._opened = before
             raise
 

@@ -35,8 +35,8 @@ def read(text: str) -> Policy:
             isinstance(versions, list)
             and all(type(number) is int for number in (*versions, padding))
             and all(isinstance(flag, bool) for flag in flags.values())
-            # Without any version OTR is off.
-            and (spoken or not (versions or flags["require_encryption"]))
+            # Without any version OTR is off, which is not what was meant where none of them can be spoken.
+            and (spoken or not versions)
         ):
             return ALWAYS
         return Policy(spoken, Tagging[fields["send_tag"].upper()], padding=padding, **flags)

@@ -71,7 +71,7 @@ class InstanceTags:
             pass
         try:
             self.add(network, tag)
-        except BaseException:
+        except BaseException:  # an interrupt too: a tag that is not remembered must not stay locked
             os.close(self._locks.pop())
             raise
         return tag

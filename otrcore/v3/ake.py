@@ -76,6 +76,10 @@ MAX_RETRIES = 2
 """How often that happens between a start and its end, and without progress only once: where the same
 message is lost each time, as on a way that cuts long lines, both would otherwise try for ever."""
 
+REPEAT_PAUSE = 10.0
+"""Seconds in which a Commit that is out already is not said again: anybody can make up queries, and each
+would make us send it.  A start within that time is remembered."""
+
 RESUME_AFTER = {VERSION_2: 0.0, VERSION_3: 5.0}
 """Seconds that the winner of a crossing has for its Reveal Signature.  In version 2 none: libotr never
 insists on its own Commit there, so that a D-H Key for ours means that it has given its own up."""
@@ -151,6 +155,7 @@ class Ake:
     """The exchange with one instance of a peer, from any start to a channel; then ready for the next."""
 
     __slots__ = (
+        "_again",
         "_identity",
         "_own_tag",
         "_random",
@@ -178,6 +183,8 @@ class Ake:
         self._retries = 0
         self._retried = False
         """Since the last progress."""
+        self._again = False
+        """Whether a start waits for the end of the pause."""
         self.state: AuthState = _NONE
 
     @property
@@ -202,6 +209,8 @@ class Ake:
         match self.state:
             case AuthStateNone():
                 return None
+            case AwaitingDhKey() if self._again:
+                return self._touched + REPEAT_PAUSE
             case AwaitingRevealSignature(yielded=Yielded(resume=resume, answer=DhKey())):
                 return min(resume, self._patience_ends)
             case AwaitingRevealSignature(yielded=Yielded(expires=expires)):
@@ -220,7 +229,7 @@ class Ake:
         """Return an exchange in the same state with one instance, which has answered a Commit to all."""
         forked = Ake(self._version, self._identity, self._own_tag, self._random, their_tag)
         forked.state, forked._touched = self.state, self._touched
-        forked._retries, forked._retried = self._retries, self._retried
+        forked._retries, forked._retried, forked._again = self._retries, self._retried, self._again
         return forked
 
     def cancel(self) -> None:
@@ -229,7 +238,13 @@ class Ake:
         self._retries = 0
 
     def start(self, now: float) -> Outcome:
-        """Send a D-H Commit; while one is unanswered, the same again: its hash decides a crossing."""
+        """Send a D-H Commit; while one is unanswered, the same again, though not at once.
+
+        Not another one, as its hash decides a crossing.
+        """
+        if isinstance(self.state, AwaitingDhKey) and now < self._touched + REPEAT_PAUSE:
+            self._again = True
+            return NOTHING
         commit = self.state.commit if isinstance(self.state, AwaitingDhKey) else self._commit()
         self._retries = 0
         return self._enter(AwaitingDhKey(commit), now, reply=commit.message)
@@ -247,6 +262,8 @@ class Ake:
             self.cancel()
             return Outcome(failed=HandshakeEnd.NO_ANSWER if unanswered else HandshakeEnd.INCOMPLETE)
         match self.state:
+            case AwaitingDhKey() if self._again:
+                return self.start(now)
             case AwaitingRevealSignature(yielded=Yielded(expires=expires)) if now >= expires:
                 self.state = replace(self.state, yielded=None)
                 return self.tick(now)
@@ -346,7 +363,7 @@ class Ake:
         outcome = Outcome(replies=(reply.serialise(),), steps=_steps(took, reply))
         self.state = state
         self._touched = now
-        self._retried = False
+        self._retried = self._again = False
         return outcome
 
     def _commit(self) -> OwnCommit:

@@ -17,7 +17,12 @@ Loss.  An exchange without progress is helped on by saying the same again, byte 
 other clients answer a fresh Identity message by fresh keys, which makes an answer that is
 on its way worthless.  Who has sent Auth-I is done, and lingers for a while, as only a
 repeated Auth-R tells that it was lost.  Who has repeated the Identity message lingers with its secrets, and
-takes an Auth-R with other keys too: it is the last one that such a client waits with.
+takes an Auth-R with other keys too: it is the last one that such a client waits with.  All this ends once the
+peer has spoken in the session.
+
+Replays.  A session that was opened a second time would read old messages again, and believe in MAC keys that
+are public by then.  So no ephemeral key of the peer is finished with twice, however its message is written:
+an Auth-R with X or A of an earlier one is refused, and so is an Identity message that has led to a session.
 
 Crossing starts.  The higher hash of B wins.  The winner ignores the other's Identity
 message, and does not repeat its own, which would only do harm (above).  The loser answers,
@@ -61,8 +66,12 @@ RESPONDER_RETRIES = 60.0
 """Seconds without progress after which either side helps on; not the same, lest both do at once."""
 
 REPEAT_PAUSE = 10.0
-"""Seconds in which the same is not said again, and no other Identity message of the instance is answered:
+"""Seconds in which the same is not said again, and a third Identity message of the instance is not answered:
 whoever repeats what it has recorded must not make us send 7 lines each time."""
+
+MOST_REPEATS = 2
+"""Times that the same is said again because of what comes, beside the once by the clock: whoever asks or
+replays for ever must not get lines for ever, nor use up what may be answered to the peer."""
 
 NAMES: dict[type[DakeMessage], str] = {Identity: "Identity", AuthR: "Auth-R", AuthI: "Auth-I"}
 
@@ -117,15 +126,15 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class WaitingAuthR:
-    """WAITING_AUTH_R: our Identity message is out, perhaps more than once."""
+    """WAITING_AUTH_R: our Identity message is out, so many times."""
 
     own: OwnIdentity
-    repeated: bool = False
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingAuthI:
-    """WAITING_AUTH_I: `signer` has answered `identity` by `reply`; x and a are forgotten already."""
+class Answered:
+    """An Identity message that `signer` has answered by `reply`; x and a are forgotten already."""
 
     identity: Identity
     signer: LongTermIdentity
@@ -137,20 +146,51 @@ class WaitingAuthI:
     t: bytes = field(repr=False)
     """What the peer's ring signature must cover."""
     reply: AuthR
+    since: float
+    said: float
+    """When `reply` went out first, and last."""
+    repeats: int = 0
+    """Times that the same Identity message was answered again."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingAuthI:
+    """WAITING_AUTH_I: the peer may sign for the last Identity message that we have answered, or `earlier`.
+
+    Anybody can replay an Identity message, or make one up around a profile that was seen: one must
+    not push out what the peer itself is about to sign.
+    """
+
+    latest: Answered
+    earlier: Answered | None = None
     yielded: Yielded | None = None
+
+    @property
+    def answered(self) -> tuple[Answered, ...]:
+        """All of them, the last one first."""
+        return (self.latest,) if self.earlier is None else (self.latest, self.earlier)
+
+
+@dataclass(frozen=True, slots=True)
+class Lingering:
+    """Our Identity message after the end, if it went out more than once.
+
+    Another client has made fresh keys for each then, and waits for an Auth-I to its last Auth-R,
+    which may come only now.  So many more answers count, and none with a key of those that we have `taken`.
+    """
+
+    own: OwnIdentity
+    more: int
+    taken: frozenset[int | bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """We have sent Auth-I, and the session runs; the same Auth-R gets the same answer again.
-
-    `own` is kept where our Identity message went out more than once: another client has made fresh
-    keys for each then, and waits for an Auth-I to its last Auth-R, which may come only now.
-    """
+    """We have sent Auth-I, and the session runs; the same Auth-R gets the same answer again."""
 
     answer: AuthR
     reply: AuthI
-    own: OwnIdentity | None = None
+    lingering: Lingering | None = None
 
 
 DakeState = Start | WaitingAuthR | WaitingAuthI | Done
@@ -194,9 +234,10 @@ class Dake:
             case Start():
                 return None
             case WaitingAuthR() if not self._retried:
-                return self._touched + INITIATOR_RETRIES
-            case WaitingAuthI() if not self._retried:
-                return self._touched + RESPONDER_RETRIES
+                return max(self._touched + INITIATOR_RETRIES, self._said + REPEAT_PAUSE)
+            case WaitingAuthI(latest=latest, earlier=earlier):
+                next_step = latest.since + (LIFETIME if self._retried else RESPONDER_RETRIES)
+                return next_step if earlier is None else min(next_step, earlier.since + LIFETIME)
             case _:
                 return self._touched + LIFETIME
 
@@ -206,11 +247,11 @@ class Dake:
         match self.state:
             case WaitingAuthR(own=own):
                 return _public_keys(own.message)
-            case WaitingAuthI(reply=reply, yielded=None):
-                return _public_keys(reply)
-            case WaitingAuthI(reply=reply, yielded=Yielded(own=own)):
-                return _public_keys(reply) | _public_keys(own.message)
-            case Done(own=OwnIdentity() as own):
+            case WaitingAuthI(yielded=yielded) as state:
+                replies = [_public_keys(answered.reply) for answered in state.answered]
+                own_keys = _public_keys(yielded.own.message) if yielded else frozenset[int | bytes]()
+                return own_keys.union(*replies)
+            case Done(lingering=Lingering(own=own)):
                 return _public_keys(own.message)
             case _:
                 return frozenset()
@@ -227,30 +268,34 @@ class Dake:
         self.state = _START
 
     def start(self, now: float) -> Outcome:
-        """Send an Identity message; while one is unanswered, the same again, but not at once."""
+        """Send an Identity message; while one is unanswered, the same again, but not at once or for ever."""
         match self.state:
-            case WaitingAuthR() if now < self._said + REPEAT_PAUSE:
-                return NOTHING
-            case WaitingAuthR(own=own):
-                return self._enter(WaitingAuthR(own, repeated=True), now, reply=own.message)
+            case WaitingAuthR(own=own, times=times) if now < self._touched + LIFETIME:
+                if now < self._said + REPEAT_PAUSE or times > MOST_REPEATS:
+                    return NOTHING
+                return self._say_again(WaitingAuthR(own, times + 1), own.message, now)
             case _:
                 own = self._identity()
                 return self._enter(WaitingAuthR(own), now, reply=own.message)
 
     def tick(self, now: float) -> Outcome:
         """Help on what has made no progress, and give it up at the end of its LIFETIME."""
+        match self.state:
+            case WaitingAuthI(earlier=Answered(since=since)) as state if now >= since + LIFETIME:
+                self.state = replace(state, earlier=None)
         deadline = self.deadline
         if deadline is None or now < deadline:
             return NOTHING
         match self.state:
-            case WaitingAuthR(own=own) if now < self._touched + LIFETIME:
-                self.state = WaitingAuthR(own, repeated=True)
-                return self._repeat(own.message, now)
-            case WaitingAuthI(reply=reply) if now < self._touched + LIFETIME:
+            case WaitingAuthR(own=own, times=times) if now < self._touched + LIFETIME:
+                self._retried = True
+                return self._say_again(WaitingAuthR(own, times + 1), own.message, now)
+            case WaitingAuthI(latest=latest) as state if now < latest.since + LIFETIME:
+                self._retried = True
                 if not self._party.may_answer(now):
-                    self._retried = True
                     return NOTHING
-                return self._repeat(reply, now)
+                latest = replace(latest, said=now)
+                return self._say_again(replace(state, latest=latest), latest.reply, now)
         ended = {WaitingAuthR: HandshakeEnd.NO_ANSWER, WaitingAuthI: HandshakeEnd.INCOMPLETE}
         failed = ended.get(type(self.state))
         self.cancel()
@@ -269,6 +314,8 @@ class Dake:
             # What we have sent ourselves, in this exchange or in another one.
             case _, Identity() | AuthR() if _public_keys(message) & (elsewhere | self.sent):
                 raise PeerError(Reason.REFLECTED)
+            case _, Identity() if self._party.is_spent(message.y):
+                raise PeerError(Reason.REPLAYED)
 
             # Both have sent an Identity message: the higher hash, as a big-endian number, wins.
             case WaitingAuthR(own=own), Identity() if own.rank > _rank(message.b):
@@ -277,36 +324,30 @@ class Dake:
             case WaitingAuthR(own=own), Identity():
                 return self._answer(message, now, Yielded(own, now + LIFETIME))
 
-            # The one that we answered, once more: the same Auth-R.
-            case WaitingAuthI(identity=answered, reply=reply), Identity() if answered == message:
-                if now < self._said + REPEAT_PAUSE:
-                    raise PeerError(Reason.REPLAYED)
-                self._require_ration(now)
-                return self._repeat(reply, now, took=message)
-            case WaitingAuthI(yielded=yielded), Identity():
-                if now < self._said + REPEAT_PAUSE:
-                    raise PeerError(Reason.TOO_MANY)
-                return self._answer(message, now, yielded)
+            case WaitingAuthI(), Identity():
+                return self._answer_besides(state, message, now)
             case _, Identity():
-                return self._answer(message, now, None)
+                return self._answer(message, now)
 
-            case WaitingAuthR(own=own, repeated=repeated), AuthR():
-                return self._finish_as_initiator(own, message, now, repeated=repeated)
+            case WaitingAuthR(own=own, times=times), AuthR():
+                return self._finish_as_initiator(own, message, now, more=times - 1)
             # The winner answers our Identity message all the same: it does not insist on its own.
             case WaitingAuthI(yielded=Yielded(own, expires)), AuthR() if now < expires:
-                return self._finish_as_initiator(own, message, now, repeated=False)
+                return self._finish_as_initiator(own, message, now, more=0)
             # Our Auth-I was lost.
             case Done(answer=answer, reply=reply), AuthR() if answer == message:
                 if now < self._said + REPEAT_PAUSE:
                     raise PeerError(Reason.REPLAYED)
-                self._said = now
-                return Outcome(replies=(reply.serialise(),), steps=_steps(message, reply))
+                return self._say_again(state, reply, now, took=message)
+            # One that has led to a session already: the current one, written otherwise, or an older one.
+            case Done(lingering=Lingering(taken=taken)), AuthR() if taken & {message.x, message.a}:
+                raise PeerError(Reason.REPLAYED)
             # It has answered our Identity message each time that it came.
-            case Done(own=OwnIdentity() as own), AuthR():
-                return self._finish_as_initiator(own, message, now, repeated=True)
+            case Done(lingering=Lingering() as lingering), AuthR():
+                return self._finish_once_more(lingering, message, now)
 
             case WaitingAuthI(), AuthI():
-                return self._finish_as_responder(state, message)
+                return self._finish_as_responder(state, message, now)
 
             case _:
                 raise PeerError(Reason.OUT_OF_TURN, NAMES[type(message)])
@@ -321,11 +362,14 @@ class Dake:
         self._retried = False
         return outcome
 
-    def _repeat(self, reply: DakeMessage, now: float, took: DakeMessage | None = None) -> Outcome:
+    def _say_again(
+        self, state: DakeState, reply: DakeMessage, now: float, took: DakeMessage | None = None
+    ) -> Outcome:
         """Say again what was said: no progress, or replaying old messages would keep an exchange alive."""
+        outcome = Outcome(replies=(reply.serialise(),), steps=_steps(took, reply))
+        self.state = state
         self._said = now
-        self._retried = self._retried or took is None
-        return Outcome(replies=(reply.serialise(),), steps=_steps(took, reply))
+        return outcome
 
     def _require_ration(self, now: float) -> None:
         """Let no more Auth-R go out than all instances together may have, as their tags can be made up."""
@@ -366,7 +410,33 @@ class Dake:
             raise PeerError(Reason.UNVERIFIED, "an illegal D-H value")
         return claim, key, dh, first
 
-    def _answer(self, message: Identity, now: float, yielded: Yielded | None) -> Outcome:
+    def _answer_besides(self, state: WaitingAuthI, message: Identity, now: float) -> Outcome:
+        """Answer one of those that were answered by the same Auth-R, another one if there is room for it."""
+        for answered in state.answered:
+            if answered.identity == message:
+                return self._answer_again(state, answered, now)
+        # The oldest of three gives way, and not before its Auth-I had time to come.
+        if state.earlier is not None and now < state.latest.since + REPEAT_PAUSE:
+            raise PeerError(Reason.TOO_MANY)
+        return self._answer(message, now, state.yielded, earlier=state.latest)
+
+    def _answer_again(self, state: WaitingAuthI, answered: Answered, now: float) -> Outcome:
+        if now < answered.said + REPEAT_PAUSE or answered.repeats >= MOST_REPEATS:
+            raise PeerError(Reason.REPLAYED)
+        self._require_ration(now)
+        again = replace(answered, said=now, repeats=answered.repeats + 1)
+        latest = answered is state.latest
+        state = replace(state, latest=again) if latest else replace(state, earlier=again)
+        return self._say_again(state, answered.reply, now, took=answered.identity)
+
+    def _answer(
+        self,
+        message: Identity,
+        now: float,
+        yielded: Yielded | None = None,
+        *,
+        earlier: Answered | None = None,
+    ) -> Outcome:
         """Send Auth-R with fresh keys (v4, "Auth-R Message"); who we are and both names are frozen by it."""
         claim, y, b, their_first = self._validate(message)
         signer, names = self._party.identity, self._party.names
@@ -386,15 +456,31 @@ class Dake:
         t = _auth_r_context(message, reply, names)
         reply = replace(reply, sigma=ring.sign(self._party.random, signer.ed448.pair, members, t))
         expected = _auth_i_context(message, reply, names[::-1])
-        state = WaitingAuthI(
-            message, signer, claim, x.public, k, first, their_first, expected, reply, yielded
+        latest = Answered(
+            message, signer, claim, x.public, k, first, their_first, expected, reply, since=now, said=now
         )
-        return self._enter(state, now, took=message, reply=reply)
+        return self._enter(WaitingAuthI(latest, earlier, yielded), now, took=message, reply=reply)
+
+    def _finish_once_more(self, lingering: Lingering, message: AuthR, now: float) -> Outcome:
+        """Go on by another Auth-R for the same Identity message, whose secrets live no longer for it."""
+        since, own, taken = self._touched, lingering.own, lingering.taken
+        outcome = self._finish_as_initiator(own, message, now, more=lingering.more - 1, taken=taken)
+        self._touched = since
+        return outcome
 
     def _finish_as_initiator(
-        self, own: OwnIdentity, message: AuthR, now: float, *, repeated: bool
+        self,
+        own: OwnIdentity,
+        message: AuthR,
+        now: float,
+        *,
+        more: int,
+        taken: frozenset[int | bytes] = frozenset(),
     ) -> Outcome:
-        """Check the responder's signature, and send ours (v4, "Auth-I Message")."""
+        """Check the responder's signature, and send ours (v4, "Auth-I Message").
+
+        So many `more` answers may count; those with the keys in `taken` have.
+        """
         claim, x, a, their_first = self._validate(message)
         signer = own.signer
         # The Identity message may have been for any instance; the answer is by one.
@@ -412,17 +498,21 @@ class Dake:
         reply = AuthI(message.header.reply(MessageType.AUTH_I, self._party.own_tag), sigma)
         info = self._info(k, signer, claim, message.header, initiator=True)
         channel = self._channel(info, k, own.first, their_first)
-        done = Done(message, reply, own if repeated else None)
-        outcome = self._enter(done, now, took=message, reply=reply)
+        lingering = Lingering(own, more, taken | {message.x, message.a}) if more else None
+        outcome = self._enter(Done(message, reply, lingering), now, took=message, reply=reply)
         return replace(outcome, channel=channel)
 
-    def _finish_as_responder(self, state: WaitingAuthI, message: AuthI) -> Outcome:
-        """Check the initiator's signature."""
-        members = _ring(state.claim.public_key, state.signer.forging_key, state.x)
-        if not ring.verify(members, state.t, message.sigma):
+    def _finish_as_responder(self, state: WaitingAuthI, message: AuthI, now: float) -> Outcome:
+        """Check the initiator's signature, which is for one of those that we have answered."""
+        for answered in state.answered:
+            members = _ring(answered.claim.public_key, answered.signer.forging_key, answered.x)
+            if now < answered.since + LIFETIME and ring.verify(members, answered.t, message.sigma):
+                break
+        else:
             raise PeerError(Reason.UNVERIFIED, "wrong ring signature")
-        info = self._info(state.k, state.signer, state.claim, message.header, initiator=False)
-        channel = self._channel(info, state.k, state.first, state.their_first)
+        info = self._info(answered.k, answered.signer, answered.claim, message.header, initiator=False)
+        channel = self._channel(info, answered.k, answered.first, answered.their_first)
+        self._party.spend(answered.identity.y)
         self.cancel()
         return Outcome(steps=_steps(message, None), channel=channel)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..crypto import ed448
-from ..crypto.ed448 import ENCODED_BYTES, GENERATOR, ORDER, Point, decode_scalar, encode_scalar
+from ..crypto.ed448 import ENCODED_BYTES, GENERATOR, ORDER, Point, decode_scalar, encode_scalar, reduced
 from ..crypto.random import Random
 from ..crypto.shake import kdf
 from ..errors import MalformedMessage, PeerError, Reason
@@ -61,7 +61,7 @@ class Ed448Group:
     def challenge(self, prefix: int, *elements: Point) -> int:
         """HashToScalar: a KDF whose usage is the prefix, over the points; reduced, as by other clients."""
         hashed = (element.encoded for element in elements)
-        return decode_scalar(kdf(prefix, *hashed, size=ENCODED_BYTES))
+        return reduced(kdf(prefix, *hashed, size=ENCODED_BYTES))
 
     def write(self, layout: str, elements: Sequence[Point], numbers: Sequence[int]) -> bytes:
         """Encode POINTs and SCALARs, 57 bytes each, without a count."""
@@ -85,14 +85,17 @@ class Ed448Group:
                 except ValueError as error:
                     raise PeerError(Reason.UNVERIFIED, "an illegal group element") from error
             else:
-                numbers.append(decode_scalar(encoded))
+                try:
+                    numbers.append(decode_scalar(encoded))
+                except ValueError as error:
+                    raise PeerError(Reason.UNVERIFIED, "an illegal exponent") from error
         return elements, numbers
 
 
 def compared(initiator: Fingerprint, responder: Fingerprint, ssid: bytes, secret: bytes) -> int:
     """Return the number that is compared: hashed from who asks, who answers, the session and the secret."""
     hashed = (b"\x01", initiator.digest, responder.digest, ssid, codec.data(secret))
-    return decode_scalar(kdf(USAGE_SECRET, *hashed, size=_SECRET_BYTES))
+    return reduced(kdf(USAGE_SECRET, *hashed, size=_SECRET_BYTES))
 
 
 class SmpRecords:

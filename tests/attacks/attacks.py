@@ -409,6 +409,8 @@ ATTACKS = (
             "refused_versions",
             "a_message_of_an_older_version_is_ignored",
             "a_query_for_an_older_version_is_ignored",
+            "a_tag_for_an_older_version_starts_nothing",
+            "an_error_after_a_session_leads_to_no_older_version",
             "a_contact_that_has_spoken_version_4_opens_an_older_one",
             "starts_in_two_versions_cross_and_the_newer_one_counts",
         ),
@@ -501,5 +503,59 @@ ATTACKS = (
             "a_piece_of_somebody_else_spoils_one_message_and_not_the_next",
             "each_message_of_ours_has_an_identifier_of_its_own",
         ),
+    ),
+    Attack(
+        53,
+        "The server gives somebody, in mid-conversation, a name that channels or services have",
+        _in("irc", "host", "whoever_is_renamed_by_the_server_stays_a_person")
+        + _in("client", "chat", "whoever_is_renamed_by_the_server_stays_a_person"),
+    ),
+    Attack(
+        54,
+        "The server says in mid-conversation that it is another network, or compares nicks otherwise",
+        _in("irc", "host", "encrypted_conversations_do_not_turn_plain_with_the_network"),
+    ),
+    Attack(
+        55,
+        "The server calls what nicks begin with a mark of channels",
+        _in("irc", "isupport", "a_token_that_makes_no_sense_changes_nothing")
+        + _in("client", "names", "who_is_a_person"),
+    ),
+    Attack(
+        56,
+        "Version 4: an Auth-R once more, or written otherwise, opens the same session again, in which texts "
+        "replay and revealed MAC keys forge",
+        _in(
+            "v4",
+            "dake_replays",
+            "the_same_auth_r_written_otherwise",
+            "an_auth_r_with_one_key_of_an_earlier_one",
+            "two_answers_take_turns",
+            "nothing_is_read_twice_or_under_a_revealed_key",
+            "no_more_answers_count_than_the_identity_went_out",
+            "the_secrets_of_the_identity_end_with_what_they_were_kept_for",
+        ),
+    ),
+    Attack(
+        57,
+        "Version 4: an old Identity takes the place of the one that the peer is about to sign for",
+        _in(
+            "v4",
+            "dake_replays",
+            "an_identity_of_somebody_else_does_not_come_between",
+            "the_same_identity_again_and_again_leaves_room_for_another",
+            "an_identity_that_has_led_to_a_session_leads_to_no_other",
+        )
+        + _in("peers", "network_of_version_4", "a_whole_exchange_played_again_and_again_to_the_responder"),
+    ),
+    Attack(
+        58,
+        "Version 4: queries of strangers have us repeat an Identity, and keep its secrets, for ever",
+        _in(
+            "v4",
+            "dake_replays",
+            "queries_get_an_identity_a_few_times_and_then_a_fresh_one_when_it_has_aged",
+        )
+        + _in("peers", "floods", "an_unanswered_identity_is_repeated_as_it_was_and_not_at_once"),
     ),
 )

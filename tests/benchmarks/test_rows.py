@@ -92,6 +92,7 @@ def test_every_row_runs_and_the_json_is_whole() -> None:
     require(str(OTRBENCH))
     require("weechat-headless")
     done = benchmarks("--json", "--samples", "1", "--rounds", "1")
+    assert done.stdout, done.stderr
     rows = json.loads(done.stdout)
     assert {key: row["unit"] for key, row in rows.items()} == UNITS
     assert {key: (row["goal"], row["goal_of"]) for key, row in rows.items()} == GOALS

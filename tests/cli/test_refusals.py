@@ -250,16 +250,14 @@ def test_a_data_folder_that_others_can_enter(program: Program, tmp_path: Path, p
 
 
 @both
-def test_a_data_folder_that_is_not_for_us(program: Program, tmp_path: Path, port: int) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_data_folder_of_somebody_else(program: Program, tmp_path: Path, port: int) -> None:
+    """Root can write everywhere, but has no business there."""
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        # Root can write everywhere, but has no business in somebody else's folder.
-        os.chown(folder, 65534, 65534)
-    else:
-        folder.chmod(0o500)
+    os.chown(folder, 65534, 65534)
     sentence = complaint(program(tmp_path, f"127.0.0.1:{port}"), of_bot=BOT_CONFIG)
-    assert re.search("belongs to another user|not writable", sentence)
+    assert "belongs to another user" in sentence
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from otrcore.client.exchange import MOST_MISSED
 from otrcore.client.guard import Held
 from otrcore.client.injected import Injected
 from otrcore.client.link import DEADLINE, State
+from otrcore.client.messages import MAX_GIVEN_BACK, PASTE_SECONDS
 from tests.client.screen import Client, plan
 
 PASS, DROP = Outgoing("pass"), Outgoing("drop")
@@ -747,8 +748,42 @@ def test_who_is_not_known_is_held_up_once_without_an_engine(client: Client) -> N
     (told,) = client.screen.notes("bob")
     for way in ("/otr restart", "once more", "without this script"):
         assert way in told
+    time.sleep(PASTE_SECONDS)
     assert say(client, "hi") == PASS
     assert say(client, "hi", "carol") == DROP
+
+
+def test_who_pastes_to_somebody_not_known_has_every_line_back(client: Client) -> None:
+    """What follows a line that is given back was sent before anybody could have read why."""
+    client.up()
+    break_off(client)
+    lines = ["one line", "another line", "one line"]
+    assert [say(client, line) for line in lines] == [DROP] * 3
+    assert client.screen.typed() == lines
+    time.sleep(PASTE_SECONDS)
+    assert say(client, "something else") == DROP
+    assert say(client, "another line") == PASS
+
+
+def test_no_more_is_remembered_than_is_useful_of_what_was_given_back(client: Client) -> None:
+    client.up()
+    break_off(client)
+    for number in range(MAX_GIVEN_BACK + 1):
+        assert say(client, f"line {number}") == DROP
+    time.sleep(PASTE_SECONDS)
+    assert say(client, "line 0") == DROP
+    assert say(client, f"line {MAX_GIVEN_BACK}") == PASS
+
+
+@pytest.mark.parametrize("state", ["encrypted", "finished"])
+@pytest.mark.parametrize("nick", ["BobServ", "alis", "bob.x", "#bob", "*bob", "=bob", "bob!b", "bo,b"])
+def test_whoever_is_renamed_by_the_server_stays_a_person(client: Client, state: str, nick: str) -> None:
+    client.plan(plans={"connected": {"before": [{"actions": [{**ENCRYPTED, "state": state}]}]}})
+    chat = client.up()
+    chat.nick_changed("net", "bob", nick)
+    break_off(client)
+    assert say(client, "for bob alone", nick) == DROP
+    assert client.screen.typed() == ["for bob alone"]
 
 
 def test_a_policy_for_a_network_holds_without_an_engine(client: Client) -> None:
@@ -821,6 +856,7 @@ def test_a_server_that_is_not_known_is_like_no_engine(client: Client) -> None:
     chat = client.up()
     assert chat.outgoing("other", "bob", "hi") == DROP
     assert "not heard yet" in client.screen.notes("bob")[0]
+    time.sleep(PASTE_SECONDS)
     assert chat.outgoing("other", "bob", "hi") == PASS
     assert client.asked("outgoing") == []
 
@@ -831,6 +867,8 @@ def test_a_server_that_the_engine_cannot_do_is_like_no_engine(client: Client) ->
     assert client.screen.done == [("note", "net", "", ("Your keys cannot be read.", "warning", None, False))]
     assert say(client, "hi") == DROP
     assert "Your keys cannot be read." in client.screen.notes("bob")[0]
+    time.sleep(PASTE_SECONDS)
+    assert say(client, "hi") == PASS
     assert chat.guard.held("net", "bob") is None
 
 

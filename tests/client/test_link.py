@@ -189,7 +189,7 @@ def test_pushes_that_wait_come_before_those_of_the_next_answer(linked: Linked) -
 
 def test_an_engine_that_is_killed_in_mid_request_is_replaced(linked: Linked) -> None:
     link = linked.up()
-    with pytest.raises(NoAnswer, match="being started again"):
+    with pytest.raises(NoAnswer, match=r"being started again: try again in a moment\.$"):
         linked.say(end="killed")
     assert link.state is State.STARTING
     linked.until(lambda: link.state is State.UP)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from otrcore.client.messages import PASTE_SECONDS
 from tests.clients.drivers.hexchat import HexChat, Line, private, status
 from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.hexchat_support import (
@@ -431,6 +432,7 @@ def test_without_an_engine(tmp_path: Path, server: Ngircd) -> None:
         erin.say("fred", "is it you?")
         wait_note(erin, "fred", "Not sent to fred: whether it should be encrypted is not known.")
         assert not readable([erin], "is it you?")
+        time.sleep(PASTE_SECONDS)
         erin.say("fred", "is it you?")
         erin.wait(lambda: readable([erin], "PRIVMSG fred :is it you?"), "the text, said once more")
         erin.say("fred", "/otr status")

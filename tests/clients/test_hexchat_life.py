@@ -374,7 +374,7 @@ def test_hexchat_is_killed(
     alice.kill(number)
     wait_for(lambda: not Path(f"/proc/{engine}").exists(), "the end of the engine")
     run = Path(alice.environment["HOME"]) / ".local/share/otrcore/run"
-    wait_for(lambda: not [path for path in run.iterdir() if path.suffix != ".lock"], "the end of its socket")
+    wait_for(lambda: not [path for path in run.iterdir() if path.suffix == ".sock"], "the end of its socket")
     assert not alice.files_with(text)
     forget(bob, nick)
     alice.start()

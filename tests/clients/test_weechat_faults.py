@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from otrcore.client.messages import PASTE_SECONDS
 from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.waiting import wait_for
 from tests.clients.drivers.weechat import CORE, WeeChat, private, status
@@ -54,6 +55,34 @@ def break_it(data, buffer, words):
 
 weechat.hook_command("break", "", "", "", "", "break_it", "")
 begin()
+"""
+
+# Put behind a copy of the script: with the line "and now" the policy for gina changes.
+BETWEEN = """
+
+judge = screen.chat.outgoing
+
+
+def changing(server, to, text, command):
+    judged = judge(server, to, text, command)
+    if "and now" in text:
+        screen.chat.command(server, "gina", "policy always")
+    return judged
+
+
+screen.chat.outgoing = changing
+"""
+
+# Newer WeeChats send texts of several lines at once: another script does so in every one.
+LINES = """\
+import weechat
+
+weechat.register("several_lines", "test", "1", "MIT", "makes lines of a text", "", "")
+weechat.hook_modifier("5000|irc_out1_PRIVMSG", "lines", "")
+
+
+def lines(data, modifier, server, line):
+    return line.replace(" | ", "\\n")
 """
 
 _numbers = count(1)
@@ -124,6 +153,7 @@ def sets_a_policy(alice: WeeChat, bob: WeeChat, text: str) -> None:
 # What makes WeeChat call each hook, and what the user is told has not been done.
 HOOKS: dict[str, tuple[Callable[[WeeChat, WeeChat, str], None], str]] = {
     "outgoing": (types("TEXT"), "sent"),
+    "by_a_channel": (types("/quote CPRIVMSG bob #room :TEXT"), "sent"),
     "incoming": (hears, "shown"),
     "commanded": (types("/otr status"), "done"),
     "completed": (completes, "done"),
@@ -146,7 +176,7 @@ HOOKS: dict[str, tuple[Callable[[WeeChat, WeeChat, str], None], str]] = {
     "unloaded": (lambda alice, bob, text: alice.reload(NAME), "done"),
 }
 # Whose None would let a text go, or be shown, as it is.
-JUDGES = ["outgoing", "incoming", "remembered", "printed", "bar_item"]
+JUDGES = ["outgoing", "by_a_channel", "incoming", "remembered", "printed", "bar_item"]
 
 
 @pytest.mark.parametrize(
@@ -320,10 +350,32 @@ def test_without_an_engine(tmp_path: Path, server: Ngircd) -> None:
         erin.say("fred", "is it you?")
         wait_note(erin, "fred", "Not sent to fred: whether it should be encrypted is not known.")
         assert not readable([erin], "is it you?")
+        time.sleep(PASTE_SECONDS)
         erin.say("fred", "is it you?")
         erin.wait(lambda: readable([erin], "PRIVMSG fred :is it you?"), "the text, said once more")
         erin.type("/otr status", private("fred"))
         wait_note(erin, "fred", "That was not done.")
+
+
+def test_lines_that_may_not_go_to_the_same_people(tmp_path: Path, server: Ngircd) -> None:
+    """What WeeChat sends of a text has one list of targets: one line's must not become another's."""
+    script = tmp_path / SCRIPT.name
+    script.write_text(SCRIPT.read_text() + BETWEEN)
+    with ExitStack() as running:
+        (alice,) = start(running, tmp_path, server.port, "hannah", script=script)
+        alice.load("several_lines", LINES)
+        first, second = canary(), canary()
+        alice.command(f"/quote PRIVMSG fred,gina :{first}, and now | {second}", status())
+        alice.wait_printed(f"your text: {first}, and now", status())
+        alice.wait_printed(f"your text: {second}", status())
+        told = [line.text for line in alice.printed(status(), "otr") if "Not sent" in line.text]
+        assert [line.partition(", as ")[0] for line in told] == ["Not sent to fred, gina", "Not sent to fred"]
+        alice.command("/quote PING :done", status())
+        alice.wait(lambda: "PING :done" in alice.wire.sent(), "the end")
+        assert not readable([alice], first)
+        assert not readable([alice], second)
+        assert not alice.files_with(first)
+        assert not alice.files_with(second)
 
 
 def test_logs_though_nothing_is_known_of_the_conversation(tmp_path: Path, server: Ngircd) -> None:

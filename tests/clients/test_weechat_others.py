@@ -144,7 +144,7 @@ def test_a_conversation_with_the_bot(tmp_path: Path, server: Ngircd, pair: Pair)
         alice.say("echo", "/otr start")
         wait_note(alice, "echo", SECURED.format(4))
         for part in (bot.fingerprint_4[:40], bot.fingerprint_4[40:80], bot.fingerprint_4[80:]):
-            assert notes(alice, "echo", " ".join(part[at : at + 8] for at in range(0, len(part), 8)))
+            wait_note(alice, "echo", " ".join(part[at : at + 8] for at in range(0, len(part), 8)))
         for text in (*TEXTS, LONG):
             alice.say("echo", text)
             alice.wait_received("echo", text)

@@ -256,6 +256,33 @@ def test_a_secret_typed_behind_a_command_by_habit_is_not_kept(pair: Pair) -> Non
     assert not [line for line in pair.alice.printed() if "hush" in line.text]
 
 
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("/otr smp hunter2", False),
+        ("/otr  SMP  hunter2 ", False),
+        ("/otr smp answers", False),
+        ("/otr smp respond hunter2", False),
+        ("/otr auth hunter2", False),
+        ("/otr smp", True),
+        ("/otr smp ask", True),
+        ("/otr smp start", True),
+        ("/otr smp answer", True),
+        ("/otr smp respond", True),
+        ("/otr smp cancel", True),
+        ("/otr smp abort ", True),
+    ],
+)
+def test_a_secret_alone_behind_a_command_is_not_kept(pair: Pair, typed: str, kept: bool) -> None:
+    before = pair.alice.history().count(typed), pair.alice.history(private(BOB)).count(typed)
+    pair.alice.say(BOB, typed)
+    after = pair.alice.history().count(typed), pair.alice.history(private(BOB)).count(typed)
+    assert after == (before[0] + kept, before[1] + kept)
+    pair.alice.say(BOB, "/otr smp abort")
+    assert not [line for line in pair.alice.printed() if "hunter2" in line.text]
+    assert not readable([pair.alice], "hunter2")
+
+
 def test_while_a_secret_is_asked_for_commands_are_commands(pair: Pair) -> None:
     pair.alice.say(BOB, "/otr smp ask")
     pair.alice.type("/otr status", private(BOB))

@@ -53,6 +53,8 @@ ELSEWHERE = {
     "/quote in small letters": "/quote privmsg NICK :TEXT",
     "/quote with blanks": "/quote   PRIVMSG   NICK   :TEXT",
     "/quote with a prefix": "/quote :alice PRIVMSG NICK :TEXT",
+    "/quote CPRIVMSG": "/quote CPRIVMSG NICK #room :TEXT",
+    "/quote CPRIVMSG with blanks": "/quote  cprivmsg   NICK   #room   :TEXT",
     "/repeat": "/repeat -interval 1ms 2 /msg NICK TEXT",
     "another script": "/another_says NICK TEXT",
     "another script's /msg": "/another_says NICK /msg NICK TEXT",
@@ -66,6 +68,7 @@ WAYS = [*IN_CONVERSATION, *ELSEWHERE]
 NEVER = {
     "/notice": "/notice NICK TEXT",
     "/quote NOTICE": "/quote NOTICE NICK :TEXT",
+    "/quote CNOTICE": "/quote CNOTICE NICK #room :TEXT",
     "/ctcp": "/ctcp NICK ANSWER TEXT",
 }
 
@@ -147,6 +150,13 @@ def test_in_a_channel_nothing_changes(people: list[WeeChat]) -> None:
     assert [line.text for line in people[0].printed(private("#room"), "self_msg")] == [text]
     people[0].type(f"/notice #room {text} twice", private("#room"))
     people[1].wait_printed(f"{text} twice", private("#room"))
+
+
+def test_to_a_service_it_goes_as_without_us(people: list[WeeChat]) -> None:
+    alice = people[0]
+    for line in (f"CPRIVMSG NickServ #room :{canary()}", f"CNOTICE NickServ #room :{canary()}"):
+        alice.command(f"/quote {line}", status())
+        alice.wait(lambda line=line: line in alice.wire.sent(), line)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("way", [*WAYS, *NEVER])

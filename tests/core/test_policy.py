@@ -22,7 +22,20 @@ from otrcore import (
     UsageError,
 )
 from otrcore.errors import Reason
-from otrcore.policy import ALLOWING, DEFAULT, FORBIDDING, MANUAL, NEVER, PRESETS, Policy, Tagging, changed
+from otrcore.policy import (
+    ALLOWING,
+    ALWAYS,
+    DEFAULT,
+    FORBIDDING,
+    MANUAL,
+    NEVER,
+    POLICY_WORDS,
+    PRESETS,
+    Policy,
+    Tagging,
+    changed,
+    name_of,
+)
 from otrcore.suites import VERSIONS
 from tests.pair import Pair, speaking
 from tests.spec import reading
@@ -78,8 +91,8 @@ def test_a_tag_starts_nothing_while_encrypted() -> None:
 
 
 def test_a_tag_starts_anew_after_the_peers_end() -> None:
-    """As by libotr: nobody is talked to in clear by that."""
-    pair = Pair(policies=(DEFAULT, DEFAULT))
+    """As by libotr: nobody is talked to in clear by that.  After version 4 it may be no older one."""
+    pair = Pair(policies=(replace(DEFAULT, versions=frozenset({3})),) * 2)
     pair.secure()
     pair.end("bob")
     assert pair.hand("alice", f"hello{TAG}")[0] == Received("hello", Protection.UNEXPECTED_PLAIN)
@@ -182,3 +195,19 @@ def test_a_word_changes_what_it_names_and_never_leaves_a_policy_without_versions
 
 def test_there_are_words_for_every_version() -> None:
     assert set(ALLOWING.values()) == set(FORBIDDING.values()) == VERSIONS
+
+
+def test_encryption_cannot_be_required_while_otr_is_off() -> None:
+    """Nothing could be encrypted: whichever of the two were meant, the other would be broken."""
+    with pytest.raises(UsageError, match="allow a version"):
+        Policy(frozenset(), require_encryption=True)
+    with pytest.raises(UsageError, match="allow a version"):
+        replace(ALWAYS, versions=frozenset())
+
+
+@pytest.mark.parametrize("first", POLICY_WORDS)
+@pytest.mark.parametrize("second", POLICY_WORDS)
+def test_no_two_words_make_a_policy_that_cannot_be(first: str, second: str) -> None:
+    policy = changed(MANUAL, first) or MANUAL
+    policy = changed(policy, second) or policy
+    assert policy.versions or name_of(policy) == "never"

@@ -138,7 +138,7 @@ def test_plain_text_of_the_peer_is_unexpected() -> None:
 
 
 def test_nothing_waits_where_otr_is_off() -> None:
-    pair = Pair(policies=(replace(NEVER, require_encryption=True), MANUAL))
+    pair = Pair(policies=(NEVER, MANUAL))
     assert pair.alice.send("one") == [Transmit(("one",), plain=True)]
 
 

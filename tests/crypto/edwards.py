@@ -79,6 +79,11 @@ def decode(encoded: bytes) -> Point:
     return (x if x & 1 == sign else P - x), y
 
 
+def comes_of_pruning(number: int) -> bool:
+    """Whether modulo q this is a pruned scalar (RFC 8032, 5.2.5): 2^447 + 4j with j below 2^445."""
+    return (number - 2**447) * pow(4, -1, Q) % Q < 2**445
+
+
 def x_of(y: int) -> int | None:
     """One of the two x that belong to y; None if there is none."""
     square = (1 - y * y) * pow(1 - D * y * y, -1, P) % P

@@ -245,7 +245,29 @@ def test_random_scalars_are_below_the_order() -> None:
         numbers = [ed448.random_scalar(source, purpose) for _ in range(50)]
         assert len(set(numbers)) == 50
         assert all(0 < number < edwards.Q for number in numbers)
-        assert {name: list(map(len, drawn)) for name, drawn in source.drawn.items()} == {purpose: [57] * 50}
+        assert {name: list(map(len, drawn)) for name, drawn in source.drawn.items()} == {purpose: [114] * 50}
+
+
+@pytest.mark.parametrize(
+    "number",
+    [0, 1, ORDER - 1, ORDER, ORDER + 1, 2**447, 2**912 - 1],
+    ids=["0", "1", "q-1", "q", "q+1", "2^447", "2^912-1"],
+)
+def test_a_random_scalar_is_any_number_below_the_order(number: int) -> None:
+    """Twice as long as a scalar, so that none is likelier than another; no bit of it is set or cleared."""
+
+    def random(_: Purpose, count: int) -> bytes:
+        return number.to_bytes(count, "little")
+
+    assert ed448.random_scalar(random, "ring") == number % edwards.Q
+
+
+def test_random_scalars_are_not_those_of_pruned_keys_only() -> None:
+    source = Seeded("halves")
+    inside = [edwards.comes_of_pruning(ed448.random_scalar(source, "smp")) for _ in range(200)]
+    assert 60 < sum(inside) < 140
+    pruned = [ed448.secret_scalar(number.to_bytes(57, "big")) % ORDER for number in range(200)]
+    assert all(map(edwards.comes_of_pruning, pruned))
 
 
 def test_keys_are_drawn_for_their_purpose() -> None:
@@ -445,8 +467,19 @@ def test_points_of_other_lengths_are_refused(size: int) -> None:
     assert refused((GENERATOR.encoded * 2)[:size])
 
 
-@pytest.mark.parametrize("number", [0, 1, ORDER - 1, ORDER, ORDER + 1, 2**456 - 1])
-def test_scalars_are_little_endian_and_read_modulo_the_order(number: int) -> None:
+@pytest.mark.parametrize("number", [0, 1, 2**440, ORDER - 1])
+def test_scalars_are_little_endian(number: int) -> None:
     encoded = ed448.encode_scalar(number)
     assert encoded == number.to_bytes(57, "little")
-    assert ed448.decode_scalar(encoded) == number % edwards.Q
+    assert ed448.decode_scalar(encoded) == number
+
+
+@pytest.mark.parametrize("number", [ORDER, ORDER + 1, 2 * ORDER, 2**446, 2**456 - 1])
+def test_scalars_that_are_not_below_the_order_are_refused(number: int) -> None:
+    with pytest.raises(ValueError):
+        ed448.decode_scalar(number.to_bytes(57, "little"))
+
+
+@pytest.mark.parametrize("number", [0, ORDER - 1, ORDER, ORDER + 1, 2**456 - 1])
+def test_what_a_hash_stands_for_is_read_modulo_the_order(number: int) -> None:
+    assert ed448.reduced(number.to_bytes(57, "little")) == number % edwards.Q

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from otrcore.crypto import ed448, ring
-from otrcore.crypto.ed448 import ENCODED_BYTES, GENERATOR, KeyPair, Point
+from otrcore.crypto.ed448 import ENCODED_BYTES, GENERATOR, ORDER, KeyPair, Point
 from otrcore.crypto.random import Purpose, Random
 from otrcore.crypto.ring import SIGNATURE_BYTES, Ring
+from otrcore.wire.messages4 import AuthI, AuthR
+from tests.crypto import edwards
 from tests.pair import Seeded, seeded
+from tests.v4.recorded import exchanged
 from tests.wire import recorded4
 
 PAIRS = [KeyPair.generate(seeded(name)) for name in ("one", "two", "three", "stranger")]
@@ -31,7 +34,7 @@ def replayed(draws: list[bytes]) -> Random:
     left = iter(draws)
 
     def random(purpose: Purpose, count: int) -> bytes:
-        drawn = next(left)
+        drawn = recorded4.for_number(next(left))
         assert (purpose, count) == ("ring", len(drawn))
         return drawn
 
@@ -67,6 +70,55 @@ def test_recorded_signatures_byte_for_byte(message: str) -> None:
     assert sent.count(signature) == 1
     assert ring.verify(members, what, signature)
     assert not ring.verify(members, what + b"\0", signature)
+
+
+def numbers_of(signature: bytes) -> list[int]:
+    """c1, r1, c2, r2, c3, r3."""
+    assert len(signature) == 6 * 57
+    return [int.from_bytes(signature[at : at + 57], "little") for at in range(0, 6 * 57, 57)]
+
+
+SIGNATURES_OF_EACH = 20
+
+
+def test_no_number_shows_who_has_signed() -> None:
+    """Decoys and the signer's own numbers are inside and outside of what pruning leaves alike."""
+    for member, pair in enumerate(PAIRS[:3]):
+        source = Seeded(member)
+        inside = [
+            [
+                edwards.comes_of_pruning(number)
+                for number in numbers_of(ring.sign(source, pair, RING, MESSAGE))
+            ]
+            for _ in range(SIGNATURES_OF_EACH)
+        ]
+        for place, kinds in enumerate(zip(*inside, strict=True)):
+            assert 3 < sum(kinds) < SIGNATURES_OF_EACH - 3, (member, place)
+
+
+@pytest.mark.parametrize("name", recorded4.CONVERSATIONS)
+def test_recorded_signatures_show_who_has_signed(name: str) -> None:
+    """otr4j prunes: what the test above looks for is there, and its numbers are below q all the same."""
+    sent = [message for _, message in exchanged(name) if isinstance(message, AuthR | AuthI)]
+    assert [type(message) for message in sent] == [AuthR, AuthI]
+    # H_a signs in the second place of Auth-R, H_b in the first of Auth-I.
+    for message, signer in zip(sent, (1, 0), strict=True):
+        numbers = numbers_of(message.sigma)
+        assert max(numbers) < edwards.Q
+        decoys = [number for at, number in enumerate(numbers) if at // 2 != signer]
+        assert len(decoys) == 4
+        assert all(map(edwards.comes_of_pruning, decoys))
+
+
+@MEMBERS
+def test_a_number_that_is_not_below_the_order_is_refused(member: int) -> None:
+    """Nobody may say the same signature again in other bytes."""
+    numbers = numbers_of(ring.sign(seeded(member), PAIRS[member], RING, MESSAGE))
+    for place, number in enumerate(numbers):
+        for times in (1, 2, (2**456 - 1 - number) // ORDER):
+            larger = [*numbers[:place], number + times * ORDER, *numbers[place + 1 :]]
+            signature = b"".join(each.to_bytes(57, "little") for each in larger)
+            assert not ring.verify(RING, MESSAGE, signature), (place, times)
 
 
 @MEMBERS

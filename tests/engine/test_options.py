@@ -314,6 +314,9 @@ def test_what_is_about_nobody_needs_no_server(script: Opening, data: Path, serve
     assert str(data) in one.command("version", server)[0]
     assert one.command("keys", server) == ["You have no key yet: the first server brings one."]
     assert "Nothing may stand behind /otr restart" in one.command("restart now", server)[0]
+    assert one.command("restart", server) == [
+        "The script of this chat client does not start OTR anew: restart the chat client."
+    ]
     furnished(data, "alice")
     lines = one.command("keys", server)
     assert lines[0] == "Your keys:" and lines[1].split()[0] == "default,"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from otrcore.engine.frames import Frame
+from otrcore.engine.frames import MAX_FRAME, Frame
 from otrcore.engine.server import LOOK_EVERY, MAX_UNHEARD, Engine
 from otrcore.engine.watch import Watch, start_time
 from otrcore.model import Trust
@@ -287,8 +287,44 @@ def test_what_nobody_hears_is_bounded_and_said_to_be(folder: Path) -> None:
     pushed = link.next()
     assert pushed is not None
     first, *rest = pushed["actions"]
-    assert "20 things" in first["lines"][0] and first["level"] == "warning"
+    assert first["lines"] == [
+        "20 things that OTR had to do or to show were too many. Messages may be missing: ask for them again; "
+        "/otr status tells how a conversation stands."
+    ]
+    assert first["level"] == "warning"
     assert rest == many[20:]
+    link.ask("shutdown")
+    running.join()
+
+
+def test_what_does_not_fit_into_the_link_is_told_with_a_way_out(folder: Path) -> None:
+    pid = os.getpid()
+    engine = Engine(folder / "engine.sock", pid, str(start_time(pid)), furnished(folder / "data", "alice"))
+    engine._push([{"a": "message", "lines": ["x" * MAX_FRAME]}])
+    engine._servers.handle = lambda request: {  # type: ignore[method-assign]
+        "re": request.number,
+        "ok": True,
+        "words": ["x" * (MAX_FRAME if request.name == "complete" else 1)],
+    }
+    running = threading.Thread(target=engine.run)
+    running.start()
+    link = Link(engine._path)
+    link.greet()
+    pushed = link.next()
+    assert pushed is not None
+    assert [action["lines"] for action in pushed["actions"]] == [
+        [
+            "Something that OTR had to show was too long for its link to the chat client. If it was a "
+            "message, ask for it in parts."
+        ]
+    ]
+    refused = link.ask("complete", server="", peer="", typed="")
+    assert (refused["ok"], refused["why"]) == (
+        False,
+        "The answer to that is too long for the link to the chat client: try it in parts, or in a terminal "
+        "with `otr`.",
+    )
+    del engine._servers.handle
     link.ask("shutdown")
     running.join()
 

@@ -346,9 +346,13 @@ def test_on_another_network_the_people_are_others(local: Joining, room: Room, ot
     room.secure(alice, bob)
     alice.command("bob", "smp ask")
     alice.connect(isupport=other)
-    assert alice.state("bob") == "plaintext"
+    assert alice.state("bob") == "finished"
     assert not alice.client.prompts
+    assert alice.say("bob", "is it still you?")[0]["verdict"] == "drop"
+    alice.command("bob", "end")
+    assert alice.state("bob") == "plaintext"
     assert alice.say("bob", "who are you?")[0]["verdict"] != "drop"
+    assert not room.crossed("is it still you?")
 
 
 def test_two_servers_with_the_same_nicks_never_mix(local: Joining, room: Room, folder: Path) -> None:

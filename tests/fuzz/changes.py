@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from otrcore.crypto import dh3072, modp
-from otrcore.crypto.ed448 import ENCODED_BYTES, GENERATOR, ORDER, decode_scalar
+from otrcore.crypto.ed448 import ENCODED_BYTES, GENERATOR, ORDER, reduced
 from otrcore.wire import codec
 from tests.fuzz.formats import Field
 
@@ -136,7 +136,7 @@ class Changes:
             case 0:
                 return self.damaged(genuine)
             case 1 | 2:
-                number = decode_scalar(genuine) + ORDER * self.random.choice((1, 2, 200))
+                number = reduced(genuine) + ORDER * self.random.choice((1, 2, 200))
             case _:
                 number = self.random.choice(SCALARS)
         return number.to_bytes(ENCODED_BYTES, "little")

@@ -462,7 +462,7 @@ def _rooms_with_instances(family: Family) -> dict[str, Room]:
             _then(family.before[_SECURE], _another_starts), _SECURE, beside=frozenset({ANOTHER_STARTS})
         ),
         "encrypted, another client talks": Room(
-            _another_talks, _SECURE, family.opened, beside=frozenset({ANOTHER_TALKS, ANOTHER_ASKS})
+            _another_talks, _SECURE, beside=frozenset({ANOTHER_TALKS, ANOTHER_ASKS})
         ),
         "encrypted, start taken up by another client": Room(
             _served_and_talking, _SECURE, family.invited, beside=frozenset({ANOTHER_TALKS, SERVED})

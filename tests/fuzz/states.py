@@ -163,8 +163,8 @@ def _exchange_state(talk: Conversation, version: int) -> str:
             return WAITING_AUTH_R
         case WaitingAuthI(yielded=yielded):
             return WAITING_AUTH_I if yielded is None else YIELDED
-        case Done(own=own):
-            return AUTH_I_SENT if own is None else AUTH_I_SENT_LATE
+        case Done(lingering=lingering):
+            return AUTH_I_SENT if lingering is None else AUTH_I_SENT_LATE
 
 
 def picture_of(talk: Conversation) -> dict[str, object]:
@@ -261,7 +261,7 @@ def signing_keys(pair: Pair, version: int) -> SigningKeys | DakeKeys | None:
         case messages4.AuthR():
             state = _stage(pair, PEER, version)
             assert isinstance(state, WaitingAuthI)
-            answered = state.identity
+            answered = state.latest.identity
             subject, peer = identity(SUBJECT), identity(PEER)
             members = (subject.forging_key, peer.ed448.public, Point.decode(answered.y))
             return DakeKeys(due, answered, members)

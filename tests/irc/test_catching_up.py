@@ -487,7 +487,7 @@ def test_a_server_that_claims_a_network_elsewhere_gets_a_name_and_a_key_of_its_o
     assert alice.host.memory("bob") == STRANGER
     assert alice.host.network_policy == DEFAULT
     assert alice.told()[0].startswith(f"WARNING: irc.liar.test calls itself {NETWORK}, and so does {HOST}")
-    assert alice.host.state("bob") is MessageState.PLAINTEXT
+    assert alice.host.state("bob") is MessageState.FINISHED
     alice.clear()
     alice.connect("irc.liar.test")
     assert alice.told() == [], "told when it is news"

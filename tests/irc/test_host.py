@@ -30,6 +30,7 @@ from otrcore.irc.actions import Send, ShowMessage, ShowNote, ShowOwn, Verdict
 from otrcore.irc.conversations import MAX_CONVERSATIONS
 from otrcore.irc.host import IrcHost
 from otrcore.irc.isupport import Features
+from otrcore.memory import STRANGER
 from otrcore.model import MessageState, Protection
 from otrcore.policy import DEFAULT, MANUAL, NEVER
 from otrcore.wire import text as wire_text
@@ -882,25 +883,75 @@ def test_another_network_has_another_identity_and_other_people(
     alice.host.connected("alice", Features(network="Elsewhere"))
     assert alice.asked_for == ["testnet", "elsewhere"]
     assert alice.host.network == "elsewhere"
-    assert alice.host.state("bob") is MessageState.PLAINTEXT
-    assert len(alice.account) == 0
+    assert alice.host.state("bob") is MessageState.FINISHED
+    assert alice.host.memory("bob") == STRANGER
     alice.start("bob")
     assert alice.host.state("bob") is MessageState.ENCRYPTED
     assert [talk.peer for talk in alice.account] == ["bob"]
 
 
+ELSEWHERE = {
+    "network": Features(network="Elsewhere"),
+    "casemapping": Features(network="Testnet", casemapping="rfc1459-strict"),
+    "both": Features(network="Elsewhere", casemapping="ascii"),
+}
+
+
+@pytest.mark.parametrize("features", ELSEWHERE.values(), ids=ELSEWHERE)
 @pytest.mark.parametrize("finished", [False, True])
-def test_encrypted_conversations_do_not_vanish_with_the_network_without_a_word(
-    secured: Network, alice: User, bob: User, finished: bool
+def test_encrypted_conversations_do_not_turn_plain_with_the_network(
+    secured: Network, alice: User, bob: User, finished: bool, features: Features
 ) -> None:
-    """The server alone says which network it is; what was encrypted must not turn plain unnoticed."""
+    """The server alone says which network it is, and how it compares nicks, at any moment."""
     if finished:
         finish(alice, bob)
-    alice.host.connected("alice", Features(network="Elsewhere"))
-    (decision,) = alice.host.outgoing("bob", SECRET)
-    assert decision.verdict is Verdict.DROP or alice.notes()
-    if any("Nothing is sent until you choose" in line for line in alice.notes()):
+    alice.host.connected("alice", features)
+    assert any("Nothing is sent until you choose" in line for line in alice.notes())
+    for _ in range(2):
+        (decision,) = alice.host.outgoing("bob", SECRET)
         assert decision.verdict is Verdict.DROP, "what the note says is so"
+    assert alice.host.state("bob") is MessageState.FINISHED
+    alice.host.connected("alice", features)
+    assert alice.host.outgoing("bob", SECRET)[0].verdict is Verdict.DROP
+    assert not secured.crossed(SECRET)
+    alice.end("bob")
+    assert alice.host.outgoing("bob", "a plain word")[0].verdict is not Verdict.DROP
+
+
+def test_what_was_being_set_up_on_another_network_is_told(network: Network, alice: User) -> None:
+    alice.start("carol")
+    alice.say("carol", SECRET)
+    alice.clear()
+    alice.host.connected("alice", Features(network="Elsewhere"))
+    assert any("no encrypted conversation with carol was begun" in line for line in alice.notes())
+    assert [note.typed for note in alice.shown if isinstance(note, ShowNote) and note.typed] == [SECRET]
+    assert not network.crossed(SECRET)
+
+
+RENAMED = ["BobServ", "alis", "bob.x", "#bob", "&bob", "*bob", "=bob", "$bob", "@#bob", "bob!b", "bo,B"]
+
+
+@pytest.mark.parametrize("nick", RENAMED)
+@pytest.mark.parametrize("finished", [False, True])
+def test_whoever_is_renamed_by_the_server_stays_a_person(
+    secured: Network, alice: User, bob: User, nick: str, finished: bool
+) -> None:
+    """Names of channels and services pass unencrypted, and the server can give one to anybody."""
+    if finished:
+        finish(alice, bob)
+    secured.lines.clear()
+    assert alice.host.nick_changed("bob", nick)
+    for command in ("PRIVMSG", "NOTICE"):
+        decisions = alice.host.outgoing(nick, SECRET, command)
+        assert [decision.verdict for decision in decisions] == [Verdict.DROP]
+    assert not secured.crossed(SECRET)
+    alice.end(nick)
+    assert "is over" in alice.notes()[-1]
+
+
+def test_channels_and_services_still_pass(secured: Network, alice: User) -> None:
+    for nick in RENAMED[:-2]:
+        assert [one.verdict for one in alice.host.outgoing(nick, "identify")] == [Verdict.PASS], nick
 
 
 def test_the_clients_name_counts_where_the_network_has_none(network: Network) -> None:

@@ -82,6 +82,8 @@ def test_the_mode_of_bots(token: str, letter: str) -> None:
         "NICKLEN=" + "9" * 400,
         "NICKLEN=٣٠",
         "CHANTYPES=abc",
+        *(f"CHANTYPES=#{character}" for character in "[]\\`_^{|}-\N{FOX FACE}"),
+        "STATUSMSG=@[",
         "STATUSMSG=b",
         "NETWORK=",
         "NETWORK",

@@ -719,9 +719,11 @@ def test_another_network_in_the_middle(in_step: Client, bob: User, text: str) ->
     in_step.say("bob", text)
     threading.Timer(0.05, in_step.lanes.gate.set).start()
     in_step.host.connected("alice", Features(network="Othernet"), in_step.mask)
-    assert not in_step.host.has("bob")
     assert in_step.texts() == [("the step", Protection.ENCRYPTED)]
     assert len(in_step.own) == 1  # it has left before
+    assert in_step.host.state("bob") is MessageState.FINISHED
+    assert in_step.host.outgoing("bob", "who are you?")[0].verdict is Verdict.DROP
+    in_step.do(in_step.host.end("bob"))
     assert in_step.host.outgoing("bob", "who are you?")[0].verdict is not Verdict.DROP
 
 

@@ -111,8 +111,8 @@ def test_every_order(situation: Situation, seed: int, version: int) -> None:
     for pair in every_order(lambda: fresh(situation, seed, version)):
         check_agreed(pair)
         runs += 1
-    # In version 4 the one whose message wins says nothing to the other's.
-    assert runs > {3: 3, 4: 1}[version]
+    # There is but one way where a query finds a Commit on its way already.
+    assert runs > 1
 
 
 @each_version

@@ -188,10 +188,10 @@ def test_another_start_heals_it_also_after_everything_was_given_up(
 
 @pytest.mark.parametrize(("kind", "again", "encrypted"), list(product(("query", *AKE), SIDES, [False, True])))
 def test_an_impatient_start_heals_it_within_10_s(kind: str, again: Side, encrypted: bool) -> None:
-    """At once where the peer takes no part yet, else when it is remembered: nobody need ask a third time."""
+    """At once where nothing was said yet, else when it is remembered: nobody need ask a third time."""
     pair = losing(kind, encrypted=encrypted)
     pair.start(again)
-    if kind in ("query", "Commit"):
+    if kind == "query":
         pair.agreed()
     pair.wait(QUIET)
     pair.agreed()

@@ -278,7 +278,8 @@ def recorded(initiator: Side) -> tuple[Pair, list[str], list[str]]:
 @pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("initiator", SIDES)
 def test_a_whole_exchange_played_again_and_again_to_the_responder(initiator: Side, restarted: bool) -> None:
-    """By somebody on the way: nothing opens, the session goes on, and a long answer goes out now and then."""
+    """By somebody on the way: nothing opens, and the session goes on.  Who remembers nothing of it answers,
+    now and then."""
     pair, lines, _ = recorded(initiator)
     responder = OTHER[initiator]
     if restarted:
@@ -296,7 +297,10 @@ def test_a_whole_exchange_played_again_and_again_to_the_responder(initiator: Sid
         assert not any(isinstance(event, SessionOpened) for event in events)
         if info is not None and second % 20 == 0:
             check_talk(pair)
-    assert_apart(answered)
+    if restarted:
+        assert_apart(answered)
+    else:
+        assert answered == []
     assert pair.talks[responder].info == info
     # As soon as it has ceased, whoever wants can begin.
     pair.wait(REST)
@@ -392,5 +396,6 @@ def test_a_peer_that_begins_again_and_again_and_never_ends() -> None:
         if number % 10 == 0:
             check_talk(pair)
     assert pair.bob.info == info
-    # They all are of one instance.
-    assert_apart(answered)
+    # They all are of one instance, of which two may wait at a time.
+    assert answered[:2] == [0, 1]
+    assert_apart(answered[1:])

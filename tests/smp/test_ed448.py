@@ -74,7 +74,7 @@ def the_record(step: Step | None) -> Tlv:
 def drawn(who: Side) -> Iterator[bytes]:
     """What otr4j drew for SMP: the first seven numbers were for the signature of the key exchange."""
     numbers = [
-        bytes.fromhex(event["hex"])
+        recorded4.for_number(bytes.fromhex(event["hex"]))
         for event in recorded4.events("trace")
         if event["ev"] == "secret" and event["name"] == "zq_random" and event["who"] == who
     ]
@@ -266,14 +266,30 @@ def test_another_number(step: int, place: int) -> None:
 
 
 @pytest.mark.parametrize(("step", "place"), NUMBERS)
-def test_a_number_is_read_modulo_the_order(step: int, place: int) -> None:
-    """As by otr4j: a larger one is no other one, and makes nothing easier to prove."""
-    subject, record = waiting_for(step)
-    larger = int.from_bytes(field_of(record, place), "little") + 5 * ORDER
-    expected = subject.receive(with_field(record, place, larger.to_bytes(57, "little")))
-    again, record = waiting_for(step)
-    assert expected == again.receive(record)
-    assert expected != CHEATED
+def test_a_number_that_is_not_below_the_order(step: int, place: int) -> None:
+    """The same number modulo the order, in an encoding that nobody sends."""
+    _, record = waiting_for(step)
+    honest = int.from_bytes(field_of(record, place), "little")
+    for times in (1, 5, (2**456 - 1 - honest) // ORDER):
+        subject, record = waiting_for(step)
+        altered = with_field(record, place, (honest + times * ORDER).to_bytes(57, "little"))
+        assert subject.receive(altered) == CHEATED
+        assert not subject.running
+        with pytest.raises(PeerError) as refused:
+            GROUP.read(LAYOUTS[step], message_in(altered))
+        assert refused.value.reason is Reason.UNVERIFIED
+
+
+def test_recorded_numbers_are_below_the_order() -> None:
+    """So that to refuse others refuses nobody."""
+    for run in range(len(RECORDED)):
+        for step, (_, record) in enumerate(crossed(run), 1):
+            message = RECORDS.read(record)
+            assert message is not None
+            fields = [message[1][at : at + 57] for at in range(0, len(message[1]), 57)]
+            assert len(fields) == len(LAYOUTS[step])
+            for kind, field in zip(LAYOUTS[step], fields, strict=True):
+                assert kind == "e" or int.from_bytes(field, "little") < edwards.Q
 
 
 @STEPS
@@ -342,7 +358,7 @@ def test_other_records_have_nothing_to_do_with_it(kind: int) -> None:
 
 
 def test_numbers_are_fresh_in_every_run() -> None:
-    """4 and 4 by who asks, 7 and 1 by who answers; each of 57 bytes, none of them twice."""
+    """4 and 4 by who asks, 7 and 1 by who answers; each of 114 bytes, none of them twice."""
     randoms = {side: Seeded(side) for side in SIDES}
     sides = two({side: randoms[side] for side in SIDES})
     counts: defaultdict[Side, list[int]] = defaultdict(list)
@@ -359,4 +375,4 @@ def test_numbers_are_fresh_in_every_run() -> None:
     for source in randoms.values():
         assert set(source.drawn) == {"smp"}
         assert len(set(source.drawn["smp"])) == 16
-        assert {len(number) for number in source.drawn["smp"]} == {57}
+        assert {len(number) for number in source.drawn["smp"]} == {114}

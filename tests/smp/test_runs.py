@@ -22,6 +22,7 @@ from otrcore.events import (
     SmpSucceeded,
 )
 from otrcore.model import Protection
+from otrcore.wire.tlv import Tlv
 from tests.pair import OTHER, SIDES, Pair, Side
 from tests.smp.runs import (
     PEER,
@@ -33,6 +34,7 @@ from tests.smp.runs import (
     at,
     encrypted,
     opened,
+    put,
     sent,
     shown,
     state_of,
@@ -110,6 +112,25 @@ def test_the_last_question_counts(first: str | None, second: str | None) -> None
     pair.settle()
     assert shown(pair.events("alice"))[-1] == SmpSucceeded(trusts=True)
     assert shown(pair.events("bob"))[-1] == SmpSucceeded(trusts=second is None)
+
+
+@pytest.mark.parametrize(
+    "questions", [(None, None), (None, "Which?"), ("Which?", None), ("Which?", None, None)]
+)
+def test_what_takes_the_place_of_a_question_is_no_better(questions: tuple[str | None, ...]) -> None:
+    """Without an abort between them, as no client of ours asks: the user may answer what was read first."""
+    pair = encrypted()
+    pair.do(PEER, pair.talks[PEER].smp_start(WORDS))
+    ((carried,),) = opened(pair, SUBJECT)
+    pair.on_the_way[SUBJECT].clear()
+    for question in questions:
+        front = b"" if question is None else question.encode() + b"\0"
+        assert shown(put(pair, Tlv(2 if question is None else 7, front + carried.value))) == [
+            SmpAsked(question)
+        ]
+    pair.do(SUBJECT, pair.talks[SUBJECT].smp_answer(WORDS))
+    pair.settle()
+    assert outcome(pair, SUBJECT) == SmpSucceeded(trusts=set(questions) == {None})
 
 
 # ---- whose words

@@ -98,7 +98,7 @@ TABLE_3 = {
     ("AWAITING_DHKEY", "Reveal of M"): IGNORED,
     ("AWAITING_DHKEY", "Signature of L"): IGNORED,
     ("AWAITING_DHKEY", "Signature of M"): IGNORED,
-    ("AWAITING_DHKEY", "start"): ("same Commit", "unchanged"),
+    ("AWAITING_DHKEY", "start"): IGNORED,
     ("AWAITING_DHKEY", "start, 10 s later"): ("same Commit", "unchanged"),
     # "Retransmit your D-H Key Message. [...] Forget the old D-H Commit message, and use this new one."
     ("AWAITING_REVEALSIG", "higher Commit of L"): ("same Key", "AWAITING_REVEALSIG"),
@@ -177,7 +177,7 @@ TABLE_2 = {
     ("AWAITING_DHKEY", "another Key of L"): ("new Reveal", "AWAITING_SIG"),
     ("AWAITING_DHKEY", "Reveal of L"): IGNORED,
     ("AWAITING_DHKEY", "Signature of L"): IGNORED,
-    ("AWAITING_DHKEY", "start"): ("same Commit", "unchanged"),
+    ("AWAITING_DHKEY", "start"): IGNORED,
     ("AWAITING_DHKEY", "start, 10 s later"): ("same Commit", "unchanged"),
     ("AWAITING_REVEALSIG", "higher Commit of L"): ("same Key", "AWAITING_REVEALSIG"),
     ("AWAITING_REVEALSIG", "lower Commit of L"): ("same Key", "AWAITING_REVEALSIG"),
@@ -549,6 +549,21 @@ def test_a_start_must_wait_for_10_quiet_seconds(version: int, state: str) -> Non
     else:
         assert snapshot(scene.authstate(L)) == before
         check_state("AWAITING_DHKEY", scene, M)
+
+
+@each_version
+def test_an_unanswered_commit_is_not_said_again_for_10_seconds(version: int) -> None:
+    """A start is remembered meanwhile, and asking again hurries nothing; then it is the same one, once."""
+    scene = bring(version, "AWAITING_DHKEY")
+    said = scene.sent[-1]
+    began = scene.clock.now
+    assert scene.start() == []
+    assert scene.talk.next_tick == began + 10.0
+    scene.clock.advance(9.0)
+    assert scene.start() == []
+    assert scene.tick(0.99) == []
+    assert raws(scene.tick(0.01)) == [said]
+    assert scene.talk.next_tick == began + 40.0
 
 
 @each_taking_part

@@ -6,12 +6,15 @@ WAITING_AUTH_I with our own Identity kept.  Where they depart from it:
 - Both have sent an Identity, and ours ranks higher: it is not resent at once, as other clients make
   fresh keys for each, and what they have answered already would be worthless.
 - What lost is kept: other clients do not insist on theirs, and an Auth-R for ours goes on.
-- The same Identity gets the same Auth-R, and at most every 10 s; another one of the same instance waits
+- The same Identity gets the same Auth-R, and at most every 10 s; a third one of the same instance waits
   as long: an Auth-R is seven lines on IRC.
+- An Auth-I may be for the last Identity that was answered, or for the one before: anybody can repeat one.
+- An Identity that has led to a session leads to no other.
 - An Identity for any instance is taken in WAITING_AUTH_I as well.
 - Data before ENCRYPTED_MESSAGES are not stored, as nobody can have made them for this exchange.
 - An exchange beside a running session leaves that alone until it has ended well.
-- A repeated Auth-R is answered by the same Auth-I: only it tells that the first one was lost.
+- A repeated Auth-R is answered by the same Auth-I: only it tells that the first one was lost.  That ends
+  when the peer has spoken in the session, and with the session.
 - A whitespace tag in FINISHED starts an exchange where policy says so, as in version 3: nothing
   plain leaves by that.
 - To start in ENCRYPTED_MESSAGES ends what runs, as no query may be sent there; nothing leaves plain.
@@ -247,8 +250,8 @@ TABLE: dict[tuple[str, str], Cell] = {
     ("WAITING_AUTH_R", "user types"): SILENCE,
     ("WAITING_AUTH_R", "user ends"): Cell(("(nothing)",), "START"),
     # "Send a new Auth-R message with the new values received"
-    ("WAITING_AUTH_I", "higher Identity"): NOTHING,
-    ("WAITING_AUTH_I", "lower Identity"): NOTHING,
+    ("WAITING_AUTH_I", "higher Identity"): Cell(FRESH_AUTH_R, "WAITING_AUTH_I"),
+    ("WAITING_AUTH_I", "lower Identity"): Cell(FRESH_AUTH_R, "WAITING_AUTH_I"),
     ("WAITING_AUTH_I", "higher Identity, 10 s later"): Cell(FRESH_AUTH_R, "WAITING_AUTH_I"),
     ("WAITING_AUTH_I", "lower Identity, 10 s later"): Cell(FRESH_AUTH_R, "WAITING_AUTH_I"),
     ("WAITING_AUTH_I", "the same Identity"): NOTHING,
@@ -272,8 +275,8 @@ TABLE: dict[tuple[str, str], Cell] = {
     ("WAITING_AUTH_I", "user types"): SILENCE,
     ("WAITING_AUTH_I", "user ends"): Cell(("(nothing)",), "START"),
     # As WAITING_AUTH_I, but for the Auth-R.
-    ("yielded", "higher Identity"): NOTHING,
-    ("yielded", "lower Identity"): NOTHING,
+    ("yielded", "higher Identity"): Cell(FRESH_AUTH_R, "yielded"),
+    ("yielded", "lower Identity"): Cell(FRESH_AUTH_R, "yielded"),
     ("yielded", "higher Identity, 10 s later"): Cell(FRESH_AUTH_R, "yielded"),
     ("yielded", "lower Identity, 10 s later"): Cell(FRESH_AUTH_R, "yielded"),
     ("yielded", "the same Identity"): NOTHING,
@@ -301,9 +304,9 @@ TABLE: dict[tuple[str, str], Cell] = {
     ("responder", "lower Identity"): Cell(FRESH_AUTH_R, "encrypted, WAITING_AUTH_I"),
     ("responder", "higher Identity, 10 s later"): Cell(FRESH_AUTH_R, "encrypted, WAITING_AUTH_I"),
     ("responder", "lower Identity, 10 s later"): Cell(FRESH_AUTH_R, "encrypted, WAITING_AUTH_I"),
-    # What was recorded is answered like any other, and comes to nothing without its secrets.
-    ("responder", "the same Identity"): Cell(FRESH_AUTH_R, "encrypted, WAITING_AUTH_I"),
-    ("responder", "the same Identity, 10 s later"): Cell(FRESH_AUTH_R, "encrypted, WAITING_AUTH_I"),
+    # It has led to a session.
+    ("responder", "the same Identity"): NOTHING,
+    ("responder", "the same Identity, 10 s later"): NOTHING,
     ("responder", "Identity, wrong signature"): NOTHING,
     ("responder", "Auth-R"): NOTHING,
     ("responder", "Auth-R, wrong signature"): NOTHING,
@@ -335,23 +338,23 @@ TABLE: dict[tuple[str, str], Cell] = {
     ("initiator", "Auth-I"): NOTHING,
     ("initiator", "Auth-I of another exchange"): NOTHING,
     ("initiator", "Auth-I, wrong signature"): NOTHING,
-    ("initiator", "data"): SILENCE,
-    ("initiator", "data, ignorable"): SILENCE,
+    ("initiator", "data"): Cell(("(nothing)",), "encrypted, START"),
+    ("initiator", "data, ignorable"): Cell(("(nothing)",), "encrypted, START"),
     ("initiator", "query"): Cell(FRESH_IDENTITY, "encrypted, WAITING_AUTH_R"),
     ("initiator", "query, 10 s later"): Cell(FRESH_IDENTITY, "encrypted, WAITING_AUTH_R"),
     ("initiator", "tag"): SILENCE,
     ("initiator", "tag, 10 s later"): SILENCE,
     ("initiator", "error"): SILENCE,
     ("initiator", "plain text"): SILENCE,
-    ("initiator", "user starts"): Cell(("data", "query"), "finished, done"),
+    ("initiator", "user starts"): Cell(("data", "query"), "finished, START"),
     ("initiator", "user types"): Cell(("data",)),
     ("initiator", "user ends"): Cell(("data",), "START"),
     ("FINISHED", "higher Identity"): Cell(FRESH_AUTH_R, "finished, WAITING_AUTH_I"),
     ("FINISHED", "lower Identity"): Cell(FRESH_AUTH_R, "finished, WAITING_AUTH_I"),
     ("FINISHED", "higher Identity, 10 s later"): Cell(FRESH_AUTH_R, "finished, WAITING_AUTH_I"),
     ("FINISHED", "lower Identity, 10 s later"): Cell(FRESH_AUTH_R, "finished, WAITING_AUTH_I"),
-    ("FINISHED", "the same Identity"): Cell(FRESH_AUTH_R, "finished, WAITING_AUTH_I"),
-    ("FINISHED", "the same Identity, 10 s later"): Cell(FRESH_AUTH_R, "finished, WAITING_AUTH_I"),
+    ("FINISHED", "the same Identity"): NOTHING,
+    ("FINISHED", "the same Identity, 10 s later"): NOTHING,
     ("FINISHED", "Identity, wrong signature"): NOTHING,
     ("FINISHED", "Auth-R"): NOTHING,
     ("FINISHED", "Auth-R, wrong signature"): NOTHING,

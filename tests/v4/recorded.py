@@ -86,7 +86,7 @@ class Drawn:
     """Randomness that gives by purpose what a side of the traced conversation has drawn."""
 
     def __init__(self, who: Side) -> None:
-        numbers = drawn(who, "zq_random")
+        numbers = [recorded4.for_number(draw) for draw in drawn(who, "zq_random")]
         self.left: defaultdict[Purpose, deque[bytes]] = defaultdict(deque)
         self.left["ecdh"] = deque(drawn(who, "ecdh_r"))
         self.left["dh"] = deque(drawn(who, "dh_r"))

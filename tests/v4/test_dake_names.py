@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from otrcore.account import Account
-from otrcore.events import HandshakeStep, SessionOpened
+from otrcore.events import (
+    HandshakeEnd,
+    HandshakeFailed,
+    HandshakeStep,
+    HeldBack,
+    NotSent,
+    Queued,
+    SessionOpened,
+)
 from tests.pair import SIDES, Pair, identity, speaking
 from tests.spec import reading, reading4
 from tests.spec.scripted4 import ScriptedPeer
@@ -29,12 +37,16 @@ def test_our_name_changes_while_our_identity_is_out() -> None:
 
 
 def test_the_name_of_the_peer_changes_while_we_wait_for_its_last_word() -> None:
-    """It is the one to begin anew, under its new name."""
+    """It is the one to begin anew, under its new name; our user hears of it, and has back what waited."""
     subject = Subject()
     theirs = subject.peer.identity("old")
     auth_r = subject.take_for_reply(theirs)
+    assert subject.talk.send("secret") == [Queued("secret")]
     subject.account.rename("them", "renamed")
-    assert subject.talk.renamed() == []
+    assert subject.talk.renamed() == [
+        HandshakeFailed(HandshakeEnd.CANCELLED),
+        NotSent("secret", HeldBack.NO_SESSION),
+    ]
     assert not subject.talk.starting
     subject.take(subject.peer.auth_i(theirs, auth_r))
     assert subject.talk.info is None

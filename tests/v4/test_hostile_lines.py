@@ -135,7 +135,7 @@ def test_exchanges_again_and_again() -> None:
     pair = Pair(version=4, seed="again")
     pair.secure()
     sizes = []
-    for number in range(24):
+    for number in range(32):
         for side in SIDES:
             pair.say(side, f"text {number:02}")
         pair.wait(100.0)
@@ -148,7 +148,8 @@ def test_exchanges_again_and_again() -> None:
         pair.wait(100.0)
         pair.clear()
         sizes.append(size_of(pair))
-    assert max(sizes[12:]) < max(sizes[4:12]) * 1.05
+    # Each remembers eight keys of the other, and answers in every second round.
+    assert max(sizes[24:]) < max(sizes[16:24]) * 1.05
 
 
 def test_exchanges_that_nobody_ends() -> None:

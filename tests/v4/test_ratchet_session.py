@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from otrcore.conversation import Conversation
 from otrcore.errors import Reason
-from otrcore.events import ExtraKey, PeerComplained, Received, Rejected, SessionEnd, SessionEnded
+from otrcore.events import (
+    Event,
+    ExtraKey,
+    HeldBack,
+    NotSent,
+    PeerComplained,
+    Received,
+    Rejected,
+    SessionEnd,
+    SessionEnded,
+)
 from otrcore.model import MessageState, Protection
 from otrcore.session import COMPLAINT_PAUSE, HEARTBEAT_AFTER
 from otrcore.v4.channel import LIFETIME
@@ -80,6 +93,66 @@ def test_only_a_new_key_of_ours_lets_it_live_on() -> None:
     assert subject.talk.tick() == []
     subject.clock.advance(1.0)
     assert SessionEnded(SessionEnd.EXPIRED) in subject.talk.tick()
+
+
+USES: dict[str, Callable[[Conversation], list[Event]]] = {
+    "text": lambda talk: talk.send("text"),
+    "question": lambda talk: talk.smp_start("secret", "question"),
+    "abort": lambda talk: talk.smp_abort(),
+    "extra key": lambda talk: talk.extra_key(1),
+    "held texts": lambda talk: talk.send_held(),
+}
+
+
+@pytest.mark.parametrize("use", [use for use in USES if use != "held texts"])
+def test_a_key_of_ours_counts_from_when_it_was_made(use: str) -> None:
+    """Whatever it was made for, and not from the next text on."""
+    subject = Subject()
+    peer = subject.secure()
+    subject.take(peer.send())
+    subject.clock.advance(1000.0)
+    assert len(sent(USES[use](subject.talk))) == 1
+    assert subject.talk.next_tick == subject.clock.now + DAY
+    expires = subject.clock.now + DAY
+    subject.clock.advance(1000.0)
+    subject.sends()
+    assert subject.talk.next_tick == expires
+
+
+@pytest.mark.parametrize("use", USES)
+def test_nothing_is_sent_with_keys_that_are_too_old(use: str) -> None:
+    """The clock may have gone on with nobody looking, as while a computer sleeps."""
+    subject = Subject()
+    peer = subject.secure()
+    subject.clock.advance(DAY)
+    events = USES[use](subject.talk)
+    assert events[1:] == [
+        SessionEnded(SessionEnd.EXPIRED),
+        *([NotSent("text", HeldBack.FINISHED)] if use == "text" else []),
+    ]
+    assert peer.read(raw_in(sent(events))) == DISCONNECT
+    assert subject.talk.state is MessageState.FINISHED
+
+
+def test_nothing_is_read_with_keys_that_are_too_old() -> None:
+    subject = Subject()
+    peer = subject.secure()
+    late = peer.send(b"late")
+    subject.clock.advance(DAY)
+    events = subject.take(late)
+    assert events[1] == SessionEnded(SessionEnd.EXPIRED)
+    assert events[-1] == Rejected(Reason.NO_SESSION, had_text=True)
+    assert peer.read(reading.raw_of(sent(events)[0])) == DISCONNECT
+    assert subject.talk.state is MessageState.FINISHED
+
+
+def test_an_end_that_is_due_is_told_whatever_comes() -> None:
+    """A line that is refused does not take the news of the end with it."""
+    subject = Subject(policy=speaking(3, 4))
+    subject.secure()
+    subject.clock.advance(DAY)
+    events = subject.talk.receive("?OTRv3?")
+    assert events[1:] == [SessionEnded(SessionEnd.EXPIRED), Rejected(Reason.VERSION)]
 
 
 def test_heartbeats_keep_a_session_alive_in_which_only_the_peer_talks() -> None:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from otrcore.errors import Reason
-from otrcore.events import Downgraded, Event, HandshakeStep, Rejected, SessionOpened
-from otrcore.model import MessageState
-from tests.pair import Pair, speaking
+from otrcore.events import Downgraded, Event, HandshakeStep, Received, Rejected, SessionOpened
+from otrcore.model import MessageState, Protection
+from otrcore.policy import Policy
+from tests.pair import Pair, rests, speaking
 from tests.snapshot import snapshot
 from tests.spec import reading, scripted
 from tests.spec.scripted import exponents
@@ -36,12 +37,13 @@ def older(version: int, tag: int) -> dict[str, bytes]:
     }
 
 
+STATES = pytest.mark.parametrize("state", ["encrypted", "finished"])
 MESSAGES = pytest.mark.parametrize("message", older(3, THEM))
 
 
-def version_4(state: str) -> Subject:
-    """A subject that speaks every version, in this state."""
-    subject = Subject(policy=speaking(2, 3, 4))
+def version_4(state: str, policy: Policy | None = None) -> Subject:
+    """A subject that speaks every version, or by this policy, in this state."""
+    subject = Subject(policy=policy or speaking(2, 3, 4))
     peer = subject.secure()
     if state == "finished":
         subject.take(peer.send(DISCONNECT, flags=1))
@@ -52,7 +54,7 @@ def version_4(state: str) -> Subject:
 @OLDER
 @MESSAGES
 @pytest.mark.parametrize("tag", [THEM, THEM + 1])
-@pytest.mark.parametrize("state", ["encrypted", "finished"])
+@STATES
 def test_a_message_of_an_older_version_is_ignored(state: str, tag: int, message: str, version: int) -> None:
     """From the same instance or from another one; it is not answered, not even by an error."""
     subject = version_4(state)
@@ -64,25 +66,57 @@ def test_a_message_of_an_older_version_is_ignored(state: str, tag: int, message:
 
 @OLDER
 @pytest.mark.parametrize("line", ["?OTRv{}?", "words?OTRv{}? more"])
-def test_a_query_for_an_older_version_is_ignored(line: str, version: int) -> None:
-    subject = version_4("encrypted")
+@STATES
+def test_a_query_for_an_older_version_is_ignored(state: str, line: str, version: int) -> None:
+    subject = version_4(state)
     before = snapshot(subject.talk)
     assert subject.talk.receive(line.format(version)) == [Rejected(Reason.VERSION)]
     assert snapshot(subject.talk) == before
 
 
 @OLDER
-def test_a_tag_for_an_older_version_starts_nothing(version: int) -> None:
-    subject = Subject(policy=replace(speaking(2, 3, 4), start_on_tag=True))
-    subject.secure()
-    assert sent(subject.talk.receive("hello" + TAGS[version])) == []
-    assert subject.talk.state is MessageState.ENCRYPTED
+@STATES
+def test_a_tag_for_an_older_version_starts_nothing(state: str, version: int) -> None:
+    """Its text is shown all the same."""
+    subject = version_4(state, replace(speaking(2, 3, 4), start_on_tag=True))
+    events = subject.talk.receive("hello" + TAGS[version])
+    assert events == [Received("hello", Protection.UNEXPECTED_PLAIN)]
+    assert subject.talk.state.value == state
+    assert not subject.talk.starting
+
+
+def test_an_error_after_a_session_leads_to_no_older_version() -> None:
+    """A query would ask the peer for any version, and whoever can make up an error can make up an answer."""
+    subject = version_4("finished", replace(speaking(3, 4), start_on_error=True))
+    (line,) = sent(subject.talk.receive("?OTR Error: unreadable"))
+    assert reading.raw_of(line)[:3] == b"\0\4\x35"
+    assert subject.talk.receive("?OTRv3?") == [Rejected(Reason.VERSION)]
+    assert all(isinstance(event, Rejected) for event in subject.take(older(3, THEM)["Commit"]))
+
+
+def test_after_a_renewal_that_nobody_has_answered_a_query_for_an_older_version_is_ignored() -> None:
+    """Whether our user had asked for one is of no use any more once it was told that nobody answers."""
+    subject = version_4("encrypted")
+    assert sent(subject.talk.start())[-1].startswith("?OTRv234?")
+    while not rests(subject.talk, subject.clock.now):
+        subject.clock.now = max(subject.clock.now, subject.talk.next_tick or 0.0)
+        subject.talk.tick()
+    assert subject.talk.state is MessageState.FINISHED
+    assert subject.talk.receive("?OTRv3?") == [Rejected(Reason.VERSION)]
+
+
+@STATES
+def test_who_asks_anew_may_be_answered_in_an_older_version(state: str) -> None:
+    subject = version_4(state)
+    subject.talk.start()
+    assert len(sent(subject.talk.receive("?OTRv3?"))) == 1
 
 
 def test_who_has_left_the_session_may_speak_an_older_version() -> None:
-    subject = version_4("finished")
-    subject.talk.end()
-    assert len(sent(subject.take(older(3, THEM)["Commit"]))) == 1
+    for line in (reading.line(older(3, THEM)["Commit"]), "?OTRv3?"):
+        subject = version_4("finished")
+        subject.talk.end()
+        assert len(sent(subject.talk.receive(line))) == 1
 
 
 def down(events: list[Event]) -> list[Event]:

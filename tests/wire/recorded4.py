@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from otrcore.crypto import ed448
+
 FOLDER = Path(__file__).parent.parent / "vectors" / "otr4"
 CONVERSATIONS = ("trace", "bobfirst", "frag350")
 
@@ -41,6 +43,11 @@ def messages(name: str) -> list[bytes]:
     """The encoded messages that were sent whole in it."""
     sent = (event["hex"] for event in events(name) if event["ev"] == "inject")
     return [bytes.fromhex(raw) for raw in sent if raw]
+
+
+def for_number(draw: bytes) -> bytes:
+    """What we have to draw to come to the number that otr4j made of this draw, which it prunes."""
+    return (ed448.secret_scalar(draw) % ed448.ORDER).to_bytes(2 * ed448.ENCODED_BYTES, "little")
 
 
 def profiles(name: str) -> dict[str, bytes]:

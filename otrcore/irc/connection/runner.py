@@ -18,6 +18,7 @@ from ..host import IrcHost
 from ..keeper import Keeper
 from ..lanes import Inline, Lanes, Result, Threads
 from ..lines import ACTION, NO_ROOM, one_line, split_action, split_text, text_limit
+from ..reactions import ACTION_PREFIX
 from .address import ServerAddress
 from .connection import Connection
 from .listener import IncomingMessage
@@ -325,7 +326,18 @@ class Runner:
             elif not isinstance(action, Send):
                 self._show(action)
             elif not self._connection.send(action.target, action.lines, action.command):
-                self._not_sent(action.target, typed, self._hindrance())
+                own = self._typed(actions, action.target) if typed is None else typed
+                if own is None:
+                    self._not_sent_of_otr(action.target)
+                else:
+                    self._not_sent(action.target, own, self._hindrance())
+
+    def _typed(self, actions: Sequence[Action], nick: str) -> str | None:
+        """Return the text of our user's that these actions send to a nick; None if they send none."""
+        for action in actions:
+            if isinstance(action, ShowOwn) and self._host.key(action.peer) == self._host.key(nick):
+                return ACTION_PREFIX + action.text if action.is_action else action.text
+        return None
 
     def _show(self, action: ShowMessage | ShowNote | AskSecret | CloseSecret) -> None:
         if isinstance(action, AskSecret):
@@ -340,8 +352,14 @@ class Runner:
             return "Too much is waiting to be sent. Send it again once that has left."
         return "You are not connected to the server. Send it again once you are."
 
-    def _not_sent(self, target: str, typed: str | None, why: str) -> None:
+    def _not_sent(self, target: str, typed: str, why: str) -> None:
         self._screen.show(ShowNote(target, (f"Not sent to {target}. {why}",), typed=typed))
+
+    def _not_sent_of_otr(self, target: str) -> None:
+        """Tell of a line that nobody has typed, and so nobody can send again."""
+        why = "too much is waiting" if self._connection.registered else "you are not connected to the server"
+        told = f"A line of OTR's to {target} was not sent, as {why}: /otr status tells how it stands."
+        self._screen.show(ShowNote(target, (told,)))
 
 
 def _with_text(message: IncomingMessage, text: str) -> IncomingMessage:

@@ -11,13 +11,14 @@ import time
 
 from otrbot.reports import logs
 from otrbot.reports.metrics import NetworkMetrics
-from otrbot.reports.orders import AuthenticationRefused, Mailbox, Order, Report, Standing, Stop, Wish
+from otrbot.reports.orders import Mailbox, Order, Report, Standing, Stop, Wish
 from otrbot.service.process import Service, leave
 from otrbot.settings.config import Config, LogConfig, LogLevel, NetworkConfig
 from otrbot.settings.keys import KeyRing
 
 from otrcore.errors import StoreError
 from otrcore.irc.connection.address import ServerAddress
+from otrcore.irc.connection.sasl import AuthenticationRefused
 
 log = logging.getLogger("child")
 CANARY = "unmentionable"
@@ -45,7 +46,7 @@ class Body:
         log.info("%s runs", self.name)
         match self.name.partition("-")[0]:
             case "refused":
-                raise AuthenticationRefused(CANARY)
+                raise AuthenticationRefused("The certificate is not the account's: add its fingerprint.")
             case "keyless":
                 raise StoreError("There is no key for it: make one.")
             case "dying" if Body.starts < 2:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from otrbot.reports.metrics import Metrics, NetworkMetrics
-from otrbot.reports.orders import AuthenticationRefused, Mailbox, Order, Reload, Report, Standing, Stats, Stop
+from otrbot.reports.orders import Mailbox, Order, Reload, Report, Standing, Stats, Stop
 from otrbot.service import network as network_module
 from otrbot.service.network import MAX_FAULTS, Backoff, Network
 from otrbot.settings.config import Config, ConfigError, Limits, Mechanism, NetworkConfig, Sasl
@@ -28,6 +28,7 @@ from otrcore.irc.actions import AskSecret, ShowMessage, ShowNote
 from otrcore.irc.connection.address import ServerAddress
 from otrcore.irc.connection.listener import IncomingMessage
 from otrcore.irc.connection.pacing import Pace
+from otrcore.irc.connection.sasl import AuthenticationRefused
 from tests.clients.drivers.otr_peer import OtrPeer
 from tests.clients.drivers.waiting import wait_for
 from tests.irc.connection.certificates import make_certificate
@@ -388,6 +389,45 @@ def test_wrong_credentials_end_it_with_an_error_of_its_own(make: Callable[..., B
     assert "SASL was refused" in bot.now.problem or any(
         "SASL was refused" in s.problem for s in bot.standings
     )
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "answer", "told"),
+    [
+        (Mechanism.PLAIN, "904", "the account or its password is wrong: check both"),
+        (
+            Mechanism.EXTERNAL,
+            "904",
+            "the certificate is not the account's: add its fingerprint to the account",
+        ),
+        (Mechanism.EXTERNAL, "902", "the account may not be used: ask the network's staff"),
+        (Mechanism.PLAIN, "905", "the server finds the account or the password too long: shorten them"),
+    ],
+)
+@pytest.mark.parametrize("once", [False, True])
+def test_why_it_was_refused_is_kept_without_the_servers_words(
+    make: Callable[..., Bot],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    mechanism: Mechanism,
+    answer: str,
+    told: str,
+    once: bool,
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.send(f"CAP * LS :sasl={mechanism.value.upper()}", "CAP * ACK :sasl", "AUTHENTICATE +")
+        peer.send(f":irc.test {answer} canary-nick :canary-words", "ERROR :canary-parting")
+        peer.closed_by_client()
+
+    account = login(tmp_path) if mechanism is Mechanism.PLAIN else Sasl(mechanism, "echo")
+    with HostileServer(script) as server:
+        bot = make(server.address, sasl=account, more={"once": once})
+        error = bot.ended()
+    assert isinstance(error, AuthenticationRefused)
+    assert str(error) == (
+        f"The connection to {server.address} was given up, because SASL was refused, as {told}."
+    )
+    assert "canary" not in "".join((str(error), repr(bot.standings), caplog.text))
 
 
 def test_services_that_are_away_are_waited_for(make: Callable[..., Bot], tmp_path: Path) -> None:

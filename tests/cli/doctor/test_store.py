@@ -416,8 +416,10 @@ def test_the_kind_of_disk_is_what_the_system_says(tmp_path: Path) -> None:
         [require("findmnt"), "-n", "-o", "FSTYPE", "-T", str(tmp_path)],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if said.returncode != 0:
+        pytest.skip("the system itself cannot say what disk this is on")
     table = Path("/proc/self/mountinfo").read_text()
     assert disk.kind_in(table, tmp_path) == said.stdout.strip()
 

@@ -296,6 +296,15 @@ def test_a_full_queue_hands_an_encrypted_text_back(scene: Scene) -> None:
     scene.until(lambda: bob.encrypted_texts[-1] == "after that")
 
 
+def test_nobody_is_asked_to_send_again_what_nobody_has_typed(scene: Scene) -> None:
+    alice = scene.join("alice")
+    while alice.runner.send_lines("bob", ["filler"]):
+        pass
+    alice.runner.start("bob")
+    told = "A line of OTR's to bob was not sent, as too much is waiting: /otr status tells how it stands."
+    assert [(note.lines, note.typed) for note in alice.notes] == [((told,), None)]
+
+
 def test_without_a_connection_the_text_is_handed_back(server: ServerAddress) -> None:
     person = Person(server, "alice")
     person.runner.say("bob", "too early")
@@ -332,6 +341,11 @@ def test_a_lost_connection_is_told(server: ServerAddress) -> None:
     assert "go away" in (alice.lost or "")
     alice.runner.say("bob", "still there?")
     assert alice.notes[-1].typed == "still there?"
+    alice.runner.start("bob")
+    assert (
+        alice.notes[-1].lines[0].startswith("A line of OTR's to bob was not sent, as you are not connected")
+    )
+    assert alice.notes[-1].typed is None
 
 
 @pytest.fixture

@@ -129,6 +129,29 @@ def test_a_slow_step_delays_neither_pong_nor_other_people(lanes: Gate) -> None:
         alice.runner.close("done")
 
 
+def test_a_full_queue_hands_back_what_waited_behind_a_step(scene: Scene, lanes: Gate) -> None:
+    alice, _bob = secured(scene, lanes)
+    lanes.open.clear()
+    alice.runner.command("bob", "smp ask")
+    alice.secret("word")
+    alice.runner.say("bob", "typed meanwhile")
+    alice.runner.act("bob", "waves")
+    # Nobody processes, so nothing leaves: the queue can only grow.
+    while alice.runner.send_lines("bob", ["filler"]):
+        pass
+    alice.shown.clear()
+    lanes.open.set()
+    while alice.runner.host.busy("bob"):
+        lanes.wait()
+    not_sent = "Not sent to bob. Too much is waiting to be sent. Send it again once that has left."
+    of_otr = "A line of OTR's to bob was not sent, as too much is waiting: /otr status tells how it stands."
+    assert [(note.lines[0], note.typed) for note in alice.notes if "not sent" in note.lines[0].lower()] == [
+        (of_otr, None),
+        (not_sent, "typed meanwhile"),
+        (not_sent, "/me waves"),
+    ]
+
+
 def test_leaving_waits_for_a_step_and_says_goodbye(scene: Scene, lanes: Gate) -> None:
     alice, bob = secured(scene, lanes)
     lanes.open.clear()
