@@ -44,8 +44,13 @@ def text_limit(nick: str, own_mask: str | None, target: str, command: Command = 
 
     `own_mask` is nick!user@host as others see it; while unknown, the longest one possible is assumed.
     """
-    sender = len(own_mask.encode()) if own_mask else len(nick.encode()) + 2 + WORST_USER + WORST_HOST
-    return MAX_DELIVERED_BYTES - len(":") - sender - len(f" {command} {target} :".encode())
+    sender = _size(own_mask) if own_mask else _size(nick) + 2 + WORST_USER + WORST_HOST
+    return MAX_DELIVERED_BYTES - len(":") - sender - _size(f" {command} {target} :")
+
+
+def _size(text: str) -> int:
+    """Return how many bytes a text has at most: a client may hand on a name that was no UTF-8."""
+    return len(text.encode(errors="surrogatepass"))
 
 
 def split_text(text: str, limit: int) -> Iterator[str]:

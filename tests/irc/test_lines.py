@@ -165,3 +165,8 @@ def test_display_lines(text: str, lines: tuple[str, ...]) -> None:
 @given(st.text())
 def test_no_displayed_line_holds_a_line_break(text: str) -> None:
     assert not set("".join(display_lines(text))) & set("\r\n\0")
+
+
+def test_a_name_that_is_no_utf8_has_a_size() -> None:
+    assert text_limit("alice", None, "\ud800") == text_limit("alice", None, "abc")
+    assert text_limit("alice", "alice\udcff!a@b", "bob") == text_limit("alice", "aliceabc!a@b", "bob")
