@@ -240,7 +240,13 @@ def _otr(visit: Visit, argument: str) -> None:
     if chosen is None:
         _misused(visit, "otr")
         return
-    visit.say(f"here comes a query for OTR version {listed(chosen, 'or')}")
+    said = f"here comes a query for OTR version {listed(chosen, 'or')}"
+    session = visit.facts.session
+    if session is not None and session.version == VERSION_4 and VERSION_4 not in chosen:
+        said += (
+            f"; after version 4 your client takes it only once you have ended: then say !otr {argument} again"
+        )
+    visit.say(said)
     visit.query(chosen)
 
 

@@ -22,10 +22,11 @@ COLUMNS = ("libotr", "otrcore 3", "otrcore 4")
 NOT_ENCRYPTED_AFTERWARDS = {
     ("otrcore 3", "v2only"),
     ("otrcore 4", "v2only"),
+    ("otrcore 4", "v3only"),
     ("libotr", "v4only"),
     ("otrcore 3", "v4only"),
 }
-"""Who does not speak that version; the last line says how to begin anew."""
+"""Who does not speak that version, or not after version 4; the last line says how to begin anew."""
 
 OF_VERSION_4 = {"skipratchet", "errorcodes", "mixedfrag", "expired", "v3inside"}
 """Drills that an older version has nothing for."""

@@ -243,9 +243,16 @@ def test_otr_2_from_within_version_3(bot: Bot, alice: OtrPeer) -> None:
 
 
 def test_otr_3_from_within_version_4_and_back(bot: Bot, alice: OtrPeer) -> None:
-    """A query inside version 4 leads to nothing older: the bot ends what there is first."""
+    """After version 4 a query leads to nothing older before the user acts, as the bot says."""
     bot.secure(alice)
-    alice.say(NICK, "!otr 3")
+    said = bot.ask(alice, "!otr 3")
+    assert said.endswith(
+        "after version 4 your client takes it only once you have ended: then say !otr 3 again"
+    )
+    bot.settle(alice)
+    assert versions(alice) == [4]
+    alice.end(NICK)
+    alice.say_plain(NICK, "!otr 3")
     bot.wait(alice, lambda: versions(alice) == [4, 3], "version 3")
     assert bot.ask(alice, "!status").startswith("Encrypted: OTR 3, ")
     alice.say(NICK, "!otr 4")
