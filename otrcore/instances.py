@@ -294,7 +294,9 @@ class Instances:
         return [event for event in ended if event not in over] + over[:1]
 
     def finish(self, now: float) -> None:
-        """Let nothing go out plain before the user acts, as after a conversation with the peer."""
+        """Let nothing go out plain before the user acts, as after a conversation; UsageError in one."""
+        if self.infos:
+            raise UsageError("There is an encrypted conversation: end it first.")
         (self._sessions.get(ANY_INSTANCE) or self._admit(ANY_INSTANCE, now)).finish()
 
     def receive(self, raw: bytes, now: float, *, asked: bool = False) -> list[Event]:

@@ -216,9 +216,7 @@ class Session:
         return [*lost, SessionEnded(SessionEnd.PEER)]
 
     def finish(self) -> None:
-        """Stand as after a conversation that was led elsewhere; UsageError if one runs here."""
-        if isinstance(self._state, Encrypted):
-            raise UsageError("There is an encrypted conversation: end it first.")
+        """Stand as after a conversation that was led elsewhere."""
         self._state = Finished(None)
 
     def hand_over(self, to: Channel) -> list[Event]:

@@ -24,7 +24,7 @@ from otrcore import (
     Trust,
 )
 from otrcore.conversation import QUERY_PATIENCE
-from otrcore.errors import Reason
+from otrcore.errors import Reason, UsageError
 from otrcore.policy import MANUAL
 from otrcore.v3.ake import INITIATOR_RETRIES, LIFETIME, RESPONDER_RETRIES
 from tests.pair import SIDES, TAGS, Pair, Side, identity
@@ -354,6 +354,21 @@ def test_the_peer_is_gone_from_the_network() -> None:
     assert pair.alice.state is MessageState.FINISHED
     assert pair.alice.send("text") == [NotSent("text", HeldBack.FINISHED)]
     assert pair.alice.lose() == []
+
+
+def test_what_a_host_has_left_behind_is_held() -> None:
+    pair = Pair()
+    for _ in range(2):
+        pair.alice.finish()
+        assert pair.alice.state is MessageState.FINISHED
+        assert pair.alice.send("text") == [NotSent("text", HeldBack.FINISHED)]
+    assert pair.alice.end() == [SessionEnded(SessionEnd.HERE)]
+    assert pair.alice.send("text") == [Transmit(("text",), plain=True)]
+    pair.alice.finish()
+    pair.secure()
+    with pytest.raises(UsageError, match="end it first"):
+        pair.alice.finish()
+    assert pair.alice.state is MessageState.ENCRYPTED
 
 
 def test_the_peer_goes_while_a_conversation_is_set_up() -> None:

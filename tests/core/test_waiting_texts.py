@@ -306,6 +306,36 @@ def test_the_user_drops_held_texts() -> None:
     assert heard(pair) == []
 
 
+def test_a_text_that_the_user_has_back_neither_waits_nor_is_held() -> None:
+    pair = Pair(policies=(ALWAYS, MANUAL))
+    for text in ("secret one", "secret two", "secret one"):
+        pair.alice.send(text)
+    pair.alice.withdraw("secret one")
+    pair.alice.withdraw("never typed")
+    pair.alice.start()
+    assert pair.alice.end()[1:] == given_back("secret one", "secret two")
+
+
+def test_a_held_text_that_the_user_has_back_is_held_no_more() -> None:
+    pair = verified(3)
+    for text in ("secret one", "secret two", "secret one"):
+        pair.do("alice", pair.alice.send(text))
+    swap_bob(pair)
+    pair.start("bob")
+    assert held(pair) == ("secret one", "secret two", "secret one")
+    pair.alice.withdraw("secret one")
+    assert held(pair) == ("secret one", "secret two")
+
+
+def test_the_last_text_that_the_user_has_back_is_not_said_again() -> None:
+    pair = Pair()
+    pair.secure()
+    pair.say("alice", "secret one")
+    assert pair.alice._outbox._last is not None
+    pair.alice.withdraw("secret one")
+    assert pair.alice._outbox._last is None
+
+
 def test_held_texts_outlive_the_session_and_wait_for_a_word_of_the_user() -> None:
     pair = verified(3)
     pair.do("alice", pair.alice.send("secret"))

@@ -12,6 +12,7 @@ from otrcore.events import (
     Queued,
     SessionOpened,
 )
+from otrcore.v4 import dake
 from tests.pair import SIDES, Pair, identity, speaking
 from tests.spec import reading, reading4
 from tests.spec.scripted4 import ScriptedPeer
@@ -127,3 +128,8 @@ def test_without_a_name_nothing_of_the_network_is_authenticated() -> None:
     bob.receive(line)
     assert alice.info is not None
     assert bob.info is not None
+
+
+def test_a_name_that_is_no_utf8_has_bytes_too() -> None:
+    assert dake._name_bytes("b\udcff") == b"b\xff"
+    assert dake._name_bytes("b\ud800") == b"b\xed\xa0\x80"
