@@ -126,6 +126,7 @@ def deadline(process: subprocess.Popen[str]) -> Iterator[None]:
     timer.start()
     try:
         yield
+    # An interrupt too must not leave it running.
     except BaseException:
         process.kill()
         raise

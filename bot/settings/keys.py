@@ -85,6 +85,7 @@ class KeyRing:
         store = Store(self._config.data_dir, self._passphrase)
         try:
             store.identities.unlock()
+        # An interrupt too, while a passphrase is typed: the database must not stay open.
         except BaseException:
             store.close()
             raise

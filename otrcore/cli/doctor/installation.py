@@ -93,6 +93,7 @@ def arithmetic() -> Iterator[Finding]:
         broken = _broken_arithmetic()
     except ImportError:
         return  # which is told by `libraries`
+    # What is wrong with a library shows by whatever it raises, and is what is looked for.
     except Exception as error:
         broken = why(error)
     if broken is None:
