@@ -11,7 +11,7 @@ from tests.clients.conftest import IrssiFactory
 from tests.clients.drivers.irssi import Irssi
 from tests.clients.drivers.ngircd import Ngircd
 from tests.clients.drivers.programs import CTRL_D, OtrBot, OtrChat
-from tests.clients.drivers.proxy import RawLine, RecordingProxy
+from tests.clients.drivers.proxy import RawLine, RecordingProxy, without_upkeep
 from tests.clients.drivers.waiting import wait_for
 
 # As long as the server allows, so that the prefix in front of delivered lines is as long as it gets.
@@ -107,7 +107,7 @@ def test_a_bot_that_is_stopped_says_so(
         # Whatever is typed now, irssi has no keys for it any more.
         sent = len(alice.wire.sent())
         alice.say(BOT, "is anybody listening?")
-        wait_for(lambda: len(alice.wire.sent()) > sent, "irssi to send something")
+        wait_for(lambda: without_upkeep(alice.wire.sent()[sent:]), "irssi to send something")
         assert not [line for line in alice.wire.sent() if "listening" in line]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,6 +15,14 @@ Direction = Literal["sent", "received"]
 """As the client sees it."""
 
 T = TypeVar("T")
+
+# Clients measure the lag, answer the server's pings, and ask who is away.
+_UPKEEP = re.compile(r"(?:PING|PONG|WHO)\b")
+
+
+def without_upkeep(lines: Iterable[str]) -> list[str]:
+    """Return the lines but for those that a client sends from time to time, whatever happens."""
+    return [line for line in lines if not _UPKEEP.match(line)]
 
 
 @dataclass(frozen=True, slots=True)
