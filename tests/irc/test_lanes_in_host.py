@@ -655,7 +655,7 @@ def test_a_nick_change_in_the_middle(in_step: Client, bob: User, network: Networ
     bob.say("alice", "by robert")
     assert in_step.host.busy("robert") and not in_step.host.has("bob")
     in_step.lanes.gate.set()
-    in_step.until(lambda: len(bob.texts()) == 2)
+    in_step.until(lambda: len(bob.texts()) == 2 and not in_step.host.busy("robert"))
     assert [text for text, _ in bob.texts()] == ["to bob", "to robert"]
     assert [text for text, _ in in_step.texts()] == ["the step", "by robert"]
     assert {action.peer for action in in_step.shown if isinstance(action, ShowMessage)} == {"robert"}
@@ -696,7 +696,7 @@ def test_gone_in_the_middle(in_step: Client, bob: User) -> None:
     in_step.say("bob", "too late")
     assert in_step.notes() == []
     in_step.lanes.gate.set()
-    in_step.until(lambda: in_step.host.state("bob") is MessageState.FINISHED)
+    in_step.until(lambda: in_step.host.state("bob") is MessageState.FINISHED and not in_step.host.busy("bob"))
     assert in_step.texts() == [("the step", Protection.ENCRYPTED)]
     assert in_step.notes()[0] == "bob is not there: Quit: bye."
     assert [action.typed for action in in_step.shown if isinstance(action, ShowNote) and action.typed] == [
@@ -709,7 +709,7 @@ def test_disconnected_in_the_middle(in_step: Client, bob: User) -> None:
     in_step.host.connected("alice", FEATURES, in_step.mask)
     in_step.say("bob", "too late")
     in_step.lanes.gate.set()
-    in_step.until(lambda: in_step.host.state("bob") is MessageState.FINISHED)
+    in_step.until(lambda: in_step.host.state("bob") is MessageState.FINISHED and not in_step.host.busy("bob"))
     assert in_step.texts() == [("the step", Protection.ENCRYPTED)]
     assert not in_step.network.crossed("too late")
 
@@ -792,7 +792,9 @@ def test_a_secret_in_the_middle_is_used_for_what_it_was_asked_for(alice: Client,
     assert alice.host.busy("bob")
     alice.do(alice.host.secret(prompt, "one"))
     alice.lanes.gate.set()
-    alice.until(lambda: any("neither used nor kept" in line for line in alice.notes()))
+    alice.until(
+        lambda: any("neither used nor kept" in line for line in alice.notes()) and not alice.host.busy("bob")
+    )
     assert len(alice.closed) == 1
     assert not any("NOT verified" in line for line in bob.notes())
 
